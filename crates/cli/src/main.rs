@@ -1,0 +1,3 @@
+//! The `meshward` command line.
+
+fn main() {}

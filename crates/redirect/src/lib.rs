@@ -1,0 +1,19 @@
+//! Traffic redirection rules as data. A mesh's options become a [`RuleSet`]; everything else is a view of that
+//! one value: netlink bytes, nft text, iptables-restore text, JSON, the trace of a packet, and the comparison
+//! with what the kernel holds. Only `netlink`, `netns` and `backend` touch the kernel; the rest is pure.
+//!
+//! ```text
+//! flags, environment, annotations ─► Settings ─► dialect options ─► RuleSet ─┬─► render (nft, iptables, JSON)
+//!                                                                            ├─► trace
+//!                                                                            └─► program / check / watch
+//! ```
+
+pub mod builder;
+pub mod dialect;
+pub mod net;
+pub mod ruleset;
+
+pub use ruleset::{
+    Action, Chain, ChainName, CtState, CtStates, Hook, Match, Mesh, PolicyRouting, Rule, RuleSet, Table,
+    TableKind,
+};

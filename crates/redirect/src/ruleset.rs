@@ -1,0 +1,441 @@
+//! The rule set: what a mesh wants of one network namespace, as plain data in its final order. It is shaped as
+//! netfilter is (tables, chains, rules), so that every renderer is a walk over it and none has to decide anything.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::net::{Family, IdRange, InterfaceName, MaskedMark, PortRange, Protocol};
+
+/// A mesh whose rules we know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mesh {
+    /// Istio sidecars (and the seed project, istio-pod-network-controller)
+    Istio,
+    /// Linkerd
+    Linkerd,
+    /// Kuma and Kong Mesh
+    Kuma,
+    /// Consul service mesh with transparent proxy
+    Consul,
+}
+
+impl Mesh {
+    /// Every mesh, in the order they are listed to people.
+    pub const ALL: [Mesh; 4] = [Mesh::Istio, Mesh::Linkerd, Mesh::Kuma, Mesh::Consul];
+
+    /// The lower-case name used on the command line, in tables and in annotations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mesh::Istio => "istio",
+            Mesh::Linkerd => "linkerd",
+            Mesh::Kuma => "kuma",
+            Mesh::Consul => "consul",
+        }
+    }
+
+    /// The nftables table (family inet) that holds this mesh's rules.
+    pub fn table_name(self) -> String {
+        format!("meshward_{}", self.name())
+    }
+}
+
+impl fmt::Display for Mesh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Everything one mesh wants in one network namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleSet {
+    /// Whose rules these are.
+    pub mesh: Mesh,
+    /// Whether IPv6 is captured. When it is not, IPv6 packets pass as if there were no rules.
+    pub ipv6: bool,
+    /// At most one of each kind, in the order packets meet them: raw, mangle, nat.
+    pub tables: Vec<Table>,
+    /// Policy routing that the rules depend on (TPROXY only).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub routing: Option<PolicyRouting>,
+    /// Addresses the rules expect on the loopback interface (Istio's `::6` when IPv6 is captured).
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub loopback_addresses: Vec<Ipv6Addr>,
+}
+
+/// `ip rule fwmark MARK lookup TABLE` and `ip route local default dev lo table TABLE`, in each captured family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyRouting {
+    /// The packet mark that selects the table.
+    pub mark: u32,
+    /// The routing table's number.
+    pub table: u32,
+}
+
+/// The three places of the packet's way where meshes have rules, named as iptables names its tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TableKind {
+    /// Before connection tracking (priority -300)
+    Raw,
+    /// Marks, drops, TPROXY (priority -150)
+    Mangle,
+    /// Destination NAT of a connection's first packet (priority -100)
+    Nat,
+}
+
+impl TableKind {
+    /// The name of the iptables table, also the prefix of our nft chain names.
+    pub fn name(self) -> &'static str {
+        match self {
+            TableKind::Raw => "raw",
+            TableKind::Mangle => "mangle",
+            TableKind::Nat => "nat",
+        }
+    }
+}
+
+/// The chains of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Table {
+    /// Which one.
+    pub kind: TableKind,
+    /// Base chains first (prerouting, output), then the chains they jump to.
+    pub chains: Vec<Chain>,
+}
+
+/// Where a base chain is attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Hook {
+    /// Packets that arrive, from the network or over loopback
+    Prerouting,
+    /// Packets that processes of this namespace send
+    Output,
+}
+
+impl Hook {
+    /// The base chain's name, in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Hook::Prerouting => "prerouting",
+            Hook::Output => "output",
+        }
+    }
+}
+
+/// Name of a chain within its table: `in_redirect`. Renderers add their prefix (`nat_in_redirect`,
+/// `MESHWARD_ISTIO_IN_REDIRECT`); iptables allows 28 characters in all, which leaves 11 here.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ChainName(Cow<'static, str>);
+
+impl ChainName {
+    /// A name known when this program was written.
+    pub const fn new(name: &'static str) -> Self {
+        assert!(name.len() <= 11, "iptables chain names are at most 28 characters with our prefix");
+        Self(Cow::Borrowed(name))
+    }
+
+    /// The name without any prefix.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ChainName {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        (plain && name.len() <= 11)
+            .then_some(Self(Cow::Owned(name)))
+            .ok_or("a chain name is 1 to 11 lower-case letters and underscores")
+    }
+}
+
+impl From<ChainName> for String {
+    fn from(name: ChainName) -> Self {
+        name.0.into_owned()
+    }
+}
+
+impl fmt::Display for ChainName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Rules that are tried in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chain {
+    /// Its name; for a base chain the hook's name.
+    pub name: ChainName,
+    /// Where it is attached; none for a chain that is only jumped to.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hook: Option<Hook>,
+    /// The rules, first to last.
+    pub rules: Vec<Rule>,
+}
+
+/// One rule: all matches must hold, then the action is taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    /// Stable name such as `out.exclude-port`: in comments, traces and errors. Rules that one list option
+    /// expands to share it.
+    pub name: Cow<'static, str>,
+    /// The mesh's option this rule comes from, by its long flag name without dashes; none for fixed rules.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub option: Option<Cow<'static, str>>,
+    /// What a packet must be; no match at all means every packet.
+    #[serde(rename = "match", skip_serializing_if = "Vec::is_empty", default)]
+    pub matches: Vec<Match>,
+    /// What happens to it then.
+    pub action: Action,
+}
+
+/// A property of a packet. Negation follows iptables' `!`, with one difference that nftables forces: a packet
+/// without a local socket has no owner, so it fits neither `Uid` nor its negation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Match {
+    /// Of this family.
+    Family(Family),
+    /// Of this transport protocol.
+    Protocol(Protocol),
+    /// Of this protocol, and its port is (or with `negate`: is not) among these. 1 to 15 iptables slots: a range
+    /// counts two (`XT_MULTI_PORTS`, linux/netfilter/xt_multiport.h).
+    Port {
+        /// The protocol, never negated.
+        protocol: Protocol,
+        /// Which port of the packet.
+        side: Side,
+        /// The ports, at least one.
+        ports: Vec<PortRange>,
+        /// Whether the ports are negated.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        negate: bool,
+    },
+    /// An address of the packet lies in (or outside of) a network; implies the network's family.
+    Address {
+        /// Which address.
+        side: Side,
+        /// The network.
+        net: IpNet,
+        /// Whether the network is negated.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        negate: bool,
+    },
+    /// It came in by this interface (prerouting only).
+    InInterface(InterfaceName),
+    /// It leaves by this interface (output only).
+    OutInterface(InterfaceName),
+    /// The sending socket's user (output only).
+    Uid {
+        /// The ids.
+        ids: IdRange,
+        /// Whether the ids are negated.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        negate: bool,
+    },
+    /// The sending socket's group (output only).
+    Gid {
+        /// The ids.
+        ids: IdRange,
+        /// Whether the ids are negated.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        negate: bool,
+    },
+    /// The packet's mark.
+    Mark {
+        /// Value and mask.
+        mark: MaskedMark,
+        /// Whether the comparison is negated.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        negate: bool,
+    },
+    /// The connection's mark.
+    ConnMark(MaskedMark),
+    /// The connection's state is one of these.
+    CtState(CtStates),
+}
+
+/// Source or destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// Where the packet comes from
+    Source,
+    /// Where it goes
+    Destination,
+}
+
+/// A state of connection tracking, with the bit nf_tables gives it (`NF_CT_STATE_BIT`,
+/// linux/netfilter/nf_conntrack_common.h).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[repr(u32)]
+pub enum CtState {
+    /// Fits no connection (out of window, malformed)
+    Invalid = 1,
+    /// Of a connection seen in both directions
+    Established = 2,
+    /// Belongs to another connection (an ICMP error, for example)
+    Related = 4,
+    /// Starts a connection
+    New = 8,
+}
+
+/// A set of connection states, in the order they were written.
+pub type CtStates = Vec<CtState>;
+
+/// What a rule does with a packet that fits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Back to the chain that jumped here; in a base chain: on to the next hook.
+    Return,
+    /// On to the next hook.
+    Accept,
+    /// Discard it.
+    Drop,
+    /// Through another chain of the same table, then on here.
+    Jump(ChainName),
+    /// To this port of this namespace; the connection remembers its original destination (nat only).
+    Redirect(u16),
+    /// To another address (nat only).
+    Dnat {
+        /// The new destination.
+        address: IpAddr,
+        /// The new port; none keeps the packet's.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        port: Option<u16>,
+    },
+    /// To the transparent socket that listens on `port`, unchanged but for the mark (mangle prerouting only);
+    /// falls through when nothing listens there.
+    Tproxy {
+        /// The port that the proxy listens on.
+        port: u16,
+        /// The mark that policy routing needs.
+        mark: u32,
+    },
+    /// Sets the packet's mark and goes on (mangle only).
+    SetMark(u32),
+    /// Copies the packet's mark to the connection and goes on (mangle only).
+    SaveMark,
+    /// Copies the connection's mark to the packet and goes on (mangle only).
+    RestoreMark,
+    /// Tracks the packet's connection in this zone and goes on (raw only).
+    CtZone(u16),
+    /// Logs the packet and goes on.
+    Log {
+        /// Start of the log line, at most 29 characters (the limit of iptables' LOG).
+        prefix: Cow<'static, str>,
+        /// Syslog level, 0 to 7.
+        level: u8,
+    },
+}
+
+impl Action {
+    /// Whether no later rule of the chain sees a packet that fits.
+    pub fn is_terminal(&self) -> bool {
+        !matches!(
+            self,
+            Action::Jump(_)
+                | Action::SetMark(_)
+                | Action::SaveMark
+                | Action::RestoreMark
+                | Action::CtZone(_)
+                | Action::Log { .. }
+        )
+    }
+}
+
+impl Match {
+    /// The only family this match can hold in, where it implies one.
+    pub fn family(&self) -> Option<Family> {
+        match self {
+            Match::Family(family) => Some(*family),
+            Match::Address { net, .. } => Some(Family::of_net(net)),
+            _ => None,
+        }
+    }
+
+    /// `tcp dport`, the most usual match.
+    pub fn dport(protocol: Protocol, port: impl Into<PortRange>) -> Self {
+        Match::Port { protocol, side: Side::Destination, ports: vec![port.into()], negate: false }
+    }
+
+    /// Ports of one side, possibly negated.
+    pub fn ports(protocol: Protocol, side: Side, ports: Vec<PortRange>, negate: bool) -> Self {
+        Match::Port { protocol, side, ports, negate }
+    }
+
+    /// Destination in `net`, or outside of it.
+    pub fn destination(net: IpNet, negate: bool) -> Self {
+        Match::Address { side: Side::Destination, net, negate }
+    }
+
+    /// Source in `net`, or outside of it.
+    pub fn source(net: IpNet, negate: bool) -> Self {
+        Match::Address { side: Side::Source, net, negate }
+    }
+
+    /// Owned by user `id`, or by any other.
+    pub fn uid(id: u32, negate: bool) -> Self {
+        Match::Uid { ids: IdRange::one(id), negate }
+    }
+
+    /// Owned by group `id`, or by any other.
+    pub fn gid(id: u32, negate: bool) -> Self {
+        Match::Gid { ids: IdRange::one(id), negate }
+    }
+}
+
+impl Rule {
+    /// The only family this rule can apply to, where its matches imply one.
+    pub fn family(&self) -> Option<Family> {
+        self.matches.iter().find_map(Match::family)
+    }
+
+    /// Whether the rule can apply to packets of `family`.
+    pub fn applies_to(&self, family: Family) -> bool {
+        self.family().is_none_or(|own| own == family)
+    }
+}
+
+impl Table {
+    /// The chain of this name.
+    pub fn chain(&self, name: &ChainName) -> Option<&Chain> {
+        self.chains.iter().find(|chain| chain.name == *name)
+    }
+
+    /// The base chain on `hook`.
+    pub fn base_chain(&self, hook: Hook) -> Option<&Chain> {
+        self.chains.iter().find(|chain| chain.hook == Some(hook))
+    }
+}
+
+impl RuleSet {
+    /// The table of this kind.
+    pub fn table(&self, kind: TableKind) -> Option<&Table> {
+        self.tables.iter().find(|table| table.kind == kind)
+    }
+
+    /// Every rule with the table and chain it stands in.
+    pub fn rules(&self) -> impl Iterator<Item = (&Table, &Chain, &Rule)> {
+        self.tables
+            .iter()
+            .flat_map(|table| table.chains.iter().map(move |chain| (table, chain)))
+            .flat_map(|(table, chain)| chain.rules.iter().map(move |rule| (table, chain, rule)))
+    }
+
+    /// The families whose packets the rules look at.
+    pub fn families(&self) -> &'static [Family] {
+        if self.ipv6 { &Family::BOTH } else { &Family::BOTH[..1] }
+    }
+}

@@ -1,0 +1,3 @@
+//! The project's own verbs, behind the cargo aliases of `.cargo/config.toml`.
+
+fn main() {}
