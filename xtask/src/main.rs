@@ -1,3 +1,70 @@
-//! The project's own verbs, behind the cargo aliases of `.cargo/config.toml`.
+//! The project's own verbs, behind the cargo aliases of `.cargo/config.toml`. Each does its own set-up and says what it
+//! installs, so that a clone and a Rust toolchain are all a newcomer needs.
+#![allow(clippy::print_stdout)]
 
-fn main() {}
+mod bench;
+mod demo;
+mod deny;
+mod docs;
+mod fuzz;
+mod run;
+mod setup;
+mod verify;
+
+use clap::{Parser, Subcommand};
+
+/// The project's own verbs.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Install what the other verbs need (nftables, iptables, iproute2), and say so
+    Setup,
+    /// Run the product's main job on this machine, without a cluster
+    Demo {
+        /// Passed on to `meshward demo`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Format, lint, and run every test
+    Verify,
+    /// Time us beside the peers' tools, in one run, and print the ratios
+    BenchPeers {
+        /// Passed on to the bench
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Run the fuzz targets for a while (needs a nightly toolchain and cargo-fuzz)
+    Fuzz {
+        /// One target; all of them when absent
+        target: Option<String>,
+        /// Seconds for each target
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
+    /// Check licences, advisories and duplicate crates (needs cargo-deny)
+    Deny,
+    /// Write the generated parts of the documentation: command reference, man pages, completions
+    Docs {
+        /// Change nothing; fail when something is out of date
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().verb {
+        Verb::Setup => setup::install().map(|_| ()),
+        Verb::Demo { arguments } => demo::run(&arguments),
+        Verb::Verify => verify::run(),
+        Verb::BenchPeers { arguments } => bench::run(&arguments),
+        Verb::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
+        Verb::Deny => deny::run(),
+        Verb::Docs { check } => docs::run(check),
+    }
+}

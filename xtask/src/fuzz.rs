@@ -1,0 +1,35 @@
+//! `cargo xtask fuzz`: the fuzz targets of `fuzz/`, each for a bounded time.
+
+use anyhow::{Context, Result, bail};
+
+use crate::run;
+
+pub(crate) fn run(target: Option<&str>, seconds: u32) -> Result<()> {
+    if !run::works("cargo", &["+nightly", "fuzz", "--version"]) {
+        bail!("this needs a nightly toolchain and cargo-fuzz: cargo install --locked cargo-fuzz");
+    }
+    let targets = match target {
+        Some(one) => vec![one.to_string()],
+        None => all_targets()?,
+    };
+    for target in targets {
+        let limit = format!("-max_total_time={seconds}");
+        let mut command = std::process::Command::new("cargo");
+        command.args(["+nightly", "fuzz", "run", &target, "--", &limit]).current_dir(run::root());
+        run::step(&format!("fuzz {target} for {seconds} s"), &mut command)?;
+    }
+    Ok(())
+}
+
+fn all_targets() -> Result<Vec<String>> {
+    let folder = run::root().join("fuzz/fuzz_targets");
+    let mut targets = Vec::new();
+    for entry in std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            targets.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
+        }
+    }
+    targets.sort();
+    Ok(targets)
+}
