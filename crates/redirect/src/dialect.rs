@@ -1,6 +1,7 @@
 //! The meshes' own languages. Each dialect is a table of the peer's flags, an options struct those flags parse into,
 //! and a builder from options to a [`RuleSet`](crate::RuleSet); there is no generic model that fits none of them.
 
+pub mod consul;
 mod document;
 pub mod flags;
 pub mod kuma;
