@@ -10,6 +10,8 @@ pub(crate) enum Failure {
     Found,
     /// 2: the input is wrong: flags, a file, a value in it.
     Input(String),
+    /// 2: the same, for messages that are laid out already (snippets of the user's file).
+    Reported(String),
     /// 3: the input is right, but it could not be done here (permission, kernel).
     Impossible(String),
 }
@@ -27,15 +29,21 @@ impl Failure {
 
     /// Tells the user and gives the process' exit code.
     pub(crate) fn report(&self) -> ExitCode {
-        let (code, message) = match self {
-            Failure::Found => (1, None),
-            Failure::Input(message) => (2, Some(message)),
-            Failure::Impossible(message) => (3, Some(message)),
-        };
-        if let Some(message) = message {
-            crate::terminal::error(message);
+        match self {
+            Failure::Found => ExitCode::from(1),
+            Failure::Input(message) => {
+                crate::terminal::error(message);
+                ExitCode::from(2)
+            }
+            Failure::Reported(report) => {
+                eprintln!("{report}");
+                ExitCode::from(2)
+            }
+            Failure::Impossible(message) => {
+                crate::terminal::error(message);
+                ExitCode::from(3)
+            }
         }
-        ExitCode::from(code)
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod exit;
 mod input;
+mod pods;
 mod source;
 mod terminal;
 mod verb;

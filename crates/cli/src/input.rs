@@ -1,0 +1,117 @@
+//! Reading manifests from files and standard input, and pointing at what is wrong in them: file, line, column, and the
+//! user's own line under the message.
+
+use std::io::{IsTerminal, Read};
+use std::path::Path;
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use meshward_manifest::{Document, Documents, Options, Place, Span};
+
+use crate::exit::Failure;
+use crate::terminal;
+
+/// A file, read and parsed.
+#[derive(Debug)]
+pub(crate) struct Input {
+    /// As the user named it.
+    pub(crate) name: String,
+    text: Vec<u8>,
+    /// Its documents; at least one.
+    pub(crate) documents: Vec<Document>,
+}
+
+impl Input {
+    /// Reads `path`, or standard input for `-`. Every document that cannot be read is reported; one is enough to fail,
+    /// because half a file may be less than its author meant.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let name = if path == Path::new("-") { "standard input".to_string() } else { path.display().to_string() };
+        let text = bytes(path).map_err(|error| Failure::input(format!("cannot read {name}: {error}")))?;
+        let mut input = Self { name, text, documents: Vec::new() };
+        let mut broken = Vec::new();
+        for document in Documents::new(&input.text, Options::default()) {
+            match document {
+                Ok(document) => input.documents.push(document),
+                Err(error) => broken.push(error),
+            }
+        }
+        if !broken.is_empty() {
+            let reports: Vec<String> = broken
+                .iter()
+                .map(|error| input.report(Level::ERROR, &error.problem.to_string(), Some(Span::empty(error.at))))
+                .collect();
+            return Err(Failure::Reported(reports.join("\n")));
+        }
+        if input.documents.is_empty() {
+            return Err(Failure::input(format!("{}: no document; accepted: YAML or JSON with at least one", input.name)));
+        }
+        Ok(input)
+    }
+
+    /// An error of this file with the line it is about, where that is known.
+    pub(crate) fn error(&self, message: &str, place: Option<Place>) -> String {
+        self.report(Level::ERROR, message, place.map(|place| place.value))
+    }
+
+    /// A warning of this file with the line it is about, where that is known.
+    pub(crate) fn warning(&self, message: &str, place: Option<Place>) -> String {
+        self.report(Level::WARNING, message, place.map(|place| place.key.unwrap_or(place.value)))
+    }
+
+    fn report(&self, level: Level<'_>, message: &str, span: Option<Span>) -> String {
+        let renderer = match terminal::colours_on(std::io::stderr().is_terminal()) {
+            true => Renderer::styled(),
+            false => Renderer::plain(),
+        };
+        let title = level.primary_title(message);
+        let Some(span) = span else {
+            return format!("{}\n  --> {}", renderer.render(&[title.into()]), self.name);
+        };
+        let window = Window::around(&self.text, &span);
+        let snippet = Snippet::source(window.text.as_str())
+            .line_start(window.first_line)
+            .path(self.name.as_str())
+            .annotation(AnnotationKind::Primary.span(window.span));
+        renderer.render(&[title.element(snippet)]).to_string()
+    }
+}
+
+fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    if path == Path::new("-") {
+        std::io::stdin().lock().read_to_end(&mut text)?;
+    } else {
+        std::fs::File::open(path)?.read_to_end(&mut text)?;
+    }
+    Ok(text)
+}
+
+/// The few lines of a file that a message is about: a snippet of a large file must not cost the whole file.
+struct Window {
+    text: String,
+    first_line: usize,
+    span: std::ops::Range<usize>,
+}
+
+impl Window {
+    /// At most this many bytes of one line, and of what is marked in it.
+    const LONGEST: usize = 160;
+
+    fn around(text: &[u8], span: &Span) -> Self {
+        let at = (span.start.offset as usize).min(text.len());
+        let line_start = text[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+        let start = line_start.max(at.saturating_sub(Self::LONGEST));
+        let line_end = text[at..].iter().position(|byte| *byte == b'\n').map_or(text.len(), |length| at + length);
+        let end = line_end.min(at + Self::LONGEST);
+        let before = String::from_utf8_lossy(&text[start..at]).into_owned();
+        let after = String::from_utf8_lossy(&text[at..end]).into_owned();
+        let marked = (span.end as usize).clamp(at, end) - at;
+        // Lossy decoding may have changed lengths; what is marked has to end on a character.
+        let marked = (0..=marked.min(after.len())).rev().find(|length| after.is_char_boundary(*length)).unwrap_or(0);
+        let span = before.len()..before.len() + marked.max(usize::from(!after.is_empty()));
+        Self { text: before + &after, first_line: span_line(text, line_start), span }
+    }
+}
+
+fn span_line(text: &[u8], line_start: usize) -> usize {
+    1 + text[..line_start].iter().filter(|byte| **byte == b'\n').count()
+}

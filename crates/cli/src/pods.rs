@@ -1,0 +1,181 @@
+//! From a file to its pods' rules: reads the manifest and the namespace beside it, asks the mesh crate, and turns every
+//! problem into a message that points at the line. All or nothing: one invalid pod fails the whole file.
+
+use meshward_manifest::{Object, Place};
+use meshward_mesh::{Plan, PlanError, PodTemplate, Problem, Reason, Wanted};
+use meshward_redirect::RuleSet;
+use meshward_redirect::dialect::{self, Effect, InvalidOption, Origin, Surroundings};
+use serde_json::{Value, json};
+
+use crate::exit::Failure;
+use crate::input::Input;
+use crate::source::PodSource;
+
+/// A pod of a file with its verdict.
+pub(crate) struct Judged {
+    /// `Deployment shop/web`
+    pub(crate) title: String,
+    /// Its rules, or why it gets none.
+    pub(crate) rules: Result<(Box<Plan>, RuleSet), Reason>,
+}
+
+impl Judged {
+    /// Everything known about the pod: mesh, options with their origins, rules.
+    pub(crate) fn to_json(&self) -> Value {
+        match &self.rules {
+            Err(reason) => json!({
+                "object": self.title,
+                "redirect": false,
+                "reason": reason.name(),
+                "message": reason.to_string(),
+            }),
+            Ok((plan, rules)) => {
+                let warnings: Vec<String> = plan.warnings.iter().map(ToString::to_string).collect();
+                json!({
+                    "object": self.title,
+                    "redirect": true,
+                    "mesh": plan.mesh,
+                    "source": plan.source,
+                    "setup": plan.setup,
+                    "proxies": plan.proxies,
+                    "options": options(plan),
+                    "warnings": warnings,
+                    "rules": rules,
+                })
+            }
+        }
+    }
+}
+
+/// Options that change rules, each with its origin. The others may hold anything (Consul's has a token), and say
+/// nothing about the rules.
+fn options(plan: &Plan) -> Vec<Value> {
+    let effective = plan.settings.flags().iter().zip(plan.settings.all());
+    effective
+        .filter(|(flag, _)| flag.effect == Effect::Rules)
+        .map(|(_, setting)| {
+            let from = setting.origin.to_string();
+            json!({ "option": setting.option, "value": setting.value, "origin": setting.origin, "from": from })
+        })
+        .collect()
+}
+
+/// Reads the pods of `source`. At least one.
+pub(crate) fn judge(source: &PodSource, surroundings: Surroundings) -> Result<Vec<Judged>, Failure> {
+    let input = Input::read(&source.file)?;
+    let beside = source.namespace.as_deref().map(Input::read).transpose()?;
+    let given = beside.as_ref().map(given_namespace).transpose()?;
+    let mut judged = Vec::new();
+    let mut errors = Vec::new();
+    for object in input.documents.iter().flat_map(|document| document.objects()) {
+        let templates = meshward_mesh::pods(&object.value);
+        for pod in &templates {
+            let namespace = given.clone().or_else(|| namespace_in(&input, pod.namespace()));
+            let at = Context { input: &input, object: &object, pod };
+            match at.judge(namespace.as_ref(), surroundings) {
+                Ok(one) => judged.push(one),
+                Err(mut found) => errors.append(&mut found),
+            }
+        }
+    }
+    if !errors.is_empty() {
+        return Err(Failure::Reported(errors.join("\n")));
+    }
+    if judged.is_empty() {
+        return Err(no_pod(&input));
+    }
+    Ok(judged)
+}
+
+fn no_pod(input: &Input) -> Failure {
+    let kinds: Vec<String> = input
+        .documents
+        .iter()
+        .flat_map(|document| document.objects())
+        .take(5)
+        .map(|object| object.value.get("kind").and_then(Value::as_str).unwrap_or("no kind").to_string())
+        .collect();
+    Failure::input(format!(
+        "{}: no pod in it: found {}, accepted: Pod, PodTemplate, Deployment, ReplicaSet, ReplicationController, \
+         StatefulSet, DaemonSet, Job, CronJob, DeploymentConfig, Rollout, or a List of them",
+        input.name,
+        if kinds.is_empty() { "an empty list".to_string() } else { kinds.join(", ") }
+    ))
+}
+
+fn given_namespace(input: &Input) -> Result<Value, Failure> {
+    input
+        .documents
+        .iter()
+        .flat_map(|document| document.objects())
+        .find(|object| is_namespace(&object.value))
+        .map(|object| object.value.into_owned())
+        .ok_or_else(|| Failure::input(format!("{}: no object of kind Namespace in it", input.name)))
+}
+
+fn is_namespace(object: &Value) -> bool {
+    object.get("kind").and_then(Value::as_str) == Some("Namespace")
+}
+
+/// The namespace object that stands in the same file as the pod.
+fn namespace_in(input: &Input, name: Option<&str>) -> Option<Value> {
+    let name = name?;
+    let objects = input.documents.iter().flat_map(|document| document.objects());
+    objects
+        .filter(|object| is_namespace(&object.value))
+        .find(|object| object.value.pointer("/metadata/name").and_then(Value::as_str) == Some(name))
+        .map(|object| object.value.into_owned())
+}
+
+/// A pod with its place in a file.
+struct Context<'a> {
+    input: &'a Input,
+    object: &'a Object<'a>,
+    pod: &'a PodTemplate<'a>,
+}
+
+impl Context<'_> {
+    fn judge(&self, namespace: Option<&Value>, surroundings: Surroundings) -> Result<Judged, Vec<String>> {
+        let title = self.title();
+        let wanted = meshward_mesh::plan(self.pod, namespace).map_err(|error| self.problems(&error))?;
+        let plan = match wanted {
+            Wanted::Nothing(reason) => return Ok(Judged { title, rules: Err(reason) }),
+            Wanted::Redirect(plan) => plan,
+        };
+        plan.warnings.iter().for_each(|warning| {
+            eprintln!("{}", self.input.warning(&format!("{title}: {warning}"), self.object.place()));
+        });
+        let built = dialect::build(plan.mesh, &plan.settings, surroundings)
+            .map_err(|error| vec![self.option(&error)])?;
+        Ok(Judged { title, rules: Ok((plan, built.rules)) })
+    }
+
+    fn title(&self) -> String {
+        let namespace = self.pod.namespace().map(|namespace| format!("{namespace}/")).unwrap_or_default();
+        format!("{} {namespace}{}", self.pod.kind(), self.pod.name())
+    }
+
+    fn problems(&self, error: &PlanError) -> Vec<String> {
+        let message = |problem: &Problem| match problem {
+            Problem::Option(option) => self.option(option),
+            other => self.input.error(&format!("{}: {other}", self.title()), self.object.place()),
+        };
+        error.problems.iter().map(message).collect()
+    }
+
+    fn option(&self, error: &InvalidOption) -> String {
+        self.input.error(&format!("{}: {error}", self.title()), self.place(&error.origin))
+    }
+
+    /// The line that an origin stands on.
+    fn place(&self, origin: &Origin) -> Option<Place> {
+        let pointer = self.pod.pointer();
+        match origin {
+            Origin::Annotation { object: "pod", key, .. } => {
+                let key = key.replace('~', "~0").replace('/', "~1");
+                self.object.nearest(&format!("{pointer}/metadata/annotations/{key}")).map(|(place, _)| place)
+            }
+            _ => self.object.nearest(&format!("{pointer}/spec")).map(|(place, _)| place),
+        }
+    }
+}
