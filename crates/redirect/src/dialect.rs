@@ -2,6 +2,7 @@
 //! and a builder from options to a [`RuleSet`](crate::RuleSet); there is no generic model that fits none of them.
 
 pub mod flags;
+pub mod istio;
 pub mod lint;
 pub mod settings;
 
