@@ -3,6 +3,7 @@
 
 pub mod flags;
 pub mod istio;
+pub mod linkerd;
 pub mod lint;
 pub mod settings;
 
