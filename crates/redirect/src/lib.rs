@@ -11,6 +11,8 @@
 pub mod builder;
 pub mod dialect;
 pub mod net;
+pub mod netns;
+pub mod rtnl;
 pub mod ruleset;
 
 pub use ruleset::{

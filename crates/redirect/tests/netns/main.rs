@@ -1,0 +1,4 @@
+//! Everything that enters a network namespace, against the kernel, in throw-away namespaces.
+
+mod bed;
+mod namespace;
