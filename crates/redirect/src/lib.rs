@@ -10,8 +10,10 @@
 
 pub mod builder;
 pub mod dialect;
+pub mod iptables;
 pub mod net;
 pub mod netns;
+pub mod render;
 pub mod rtnl;
 pub mod ruleset;
 
