@@ -1,3 +1,4 @@
-//! Text renderers of a rule set. Each is a walk over the same data and decides nothing.
+//! The texts a rule set can be written as. Each is a walk over the same value and decides nothing.
 
 pub mod iptables;
+pub mod nft;
