@@ -21,7 +21,7 @@ use std::path::PathBuf;
 
 use crate::net::Family;
 use crate::netns::{EnterNetNs, NetNs, OpenNetNs};
-use crate::render::iptables::{chain_prefix, render_family};
+use crate::render::iptables::render_family;
 use crate::ruleset::{Mesh, RuleSet};
 
 use exec::Programs;
@@ -105,6 +105,15 @@ pub enum IptablesError {
         /// Why the old ones could not be put back.
         failure: Box<IptablesError>,
     },
+    /// What is in force is not what was written; what was in force before is put back.
+    #[error(
+        "the rules that are in force are not those that were written (who else writes?): {}",
+        told_first(found)
+    )]
+    NotAsMeant {
+        /// The differences, at least one.
+        found: Vec<Difference>,
+    },
     /// The save program printed something else than rules.
     #[error("cannot read what {} printed", program.display())]
     Save {
@@ -120,6 +129,17 @@ pub enum IptablesError {
     /// No scratch namespace, which comparing needs.
     #[error(transparent)]
     Scratch(#[from] OpenNetNs),
+}
+
+fn told_first(found: &[Difference]) -> String {
+    let more = found.len().saturating_sub(1);
+    let first = found.first().map(ToString::to_string).unwrap_or_default();
+    if more == 0 { first } else { format!("{first}, and {more} more") }
+}
+
+/// Chains, and rules of foreign chains, as people read them.
+fn told(family: Family, saved: &Saved) -> Vec<String> {
+    saved.places().into_iter().map(|place| format!("{family} {place}")).collect()
 }
 
 fn list(directories: &[PathBuf]) -> String {
@@ -165,13 +185,14 @@ impl Iptables {
         self.variant
     }
 
-    /// Whether this variant works in the namespace. Loads the kernel's nat table, as the peers' detection does.
-    pub fn works_in(&self, namespace: &NetNs) -> Result<bool, IptablesError> {
-        Ok(namespace.run(|| self.ipv4.probe())?.is_ok())
+    /// Whether this variant works in the namespace, or why not. Loads the kernel's nat table, as the peers' detection
+    /// does.
+    pub fn works_in(&self, namespace: &NetNs) -> Result<(), IptablesError> {
+        namespace.run(|| self.ipv4.probe())?
     }
 
-    /// Puts `rules` in force. What our chains held before is replaced, each table at once; where any part fails, what
-    /// was in force before is put back. Returns whether anything had to be written.
+    /// Puts `rules` in force and reads them back. What our chains held before is replaced, each table at once; where
+    /// any part fails, what was in force before is put back. Returns whether anything had to be written.
     pub fn replace(&self, namespace: &NetNs, rules: &RuleSet) -> Result<bool, IptablesError> {
         let expected = self.expected(rules)?;
         namespace.run(|| {
@@ -182,55 +203,75 @@ impl Iptables {
                     Err(cause) => return Err(self.put_back(rules.mesh, &undo, cause)),
                 }
             }
-            Ok(!undo.is_empty())
+            if undo.is_empty() {
+                return Ok(false);
+            }
+            match self.held_differences(rules.mesh, &expected) {
+                Ok(found) if found.is_empty() => Ok(true),
+                Ok(found) => Err(self.put_back(rules.mesh, &undo, IptablesError::NotAsMeant { found })),
+                Err(cause) => Err(self.put_back(rules.mesh, &undo, cause)),
+            }
         })?
     }
 
     /// Whether our chains hold what `rules` ask for, in their order, and the built-in chains lead to them.
     pub fn compare(&self, namespace: &NetNs, rules: &RuleSet) -> Result<Vec<Difference>, IptablesError> {
         let expected = self.expected(rules)?;
-        let ours = Ours::meshward(rules.mesh);
-        namespace.run(|| {
-            let mut found = Vec::new();
-            for (family, expected) in Family::BOTH.into_iter().zip(&expected) {
-                let held = self.save(family, expected)?;
-                found.extend(differences(family, expected, &held, &ours));
-            }
-            Ok(found)
-        })?
+        namespace.run(|| self.held_differences(rules.mesh, &expected))?
     }
 
-    /// Removes our chains of these meshes and the jumps to them; returns whether there were any.
-    pub fn remove(&self, namespace: &NetNs, meshes: &[Mesh]) -> Result<bool, IptablesError> {
-        let prefixes = meshes.iter().map(|mesh| chain_prefix(*mesh)).collect();
-        self.remove_chains(namespace, &Ours::prefixes(prefixes))
+    fn held_differences(&self, mesh: Mesh, expected: &[Saved; 2]) -> Result<Vec<Difference>, IptablesError> {
+        let ours = Ours::meshward(mesh);
+        let mut found = Vec::new();
+        for (family, expected) in Family::BOTH.into_iter().zip(expected) {
+            found.extend(differences(family, expected, &self.save(family, expected)?, &ours));
+        }
+        Ok(found)
     }
 
-    /// Removes the chains that are `ours` and the jumps to them; returns whether there were any.
-    pub fn remove_chains(&self, namespace: &NetNs, ours: &Ours) -> Result<bool, IptablesError> {
+    /// Removes the chains that are `ours` and what leads to them; returns what was removed, as `ipv4 nat CHAIN`.
+    pub fn remove(&self, namespace: &NetNs, ours: &Ours) -> Result<Vec<String>, IptablesError> {
         namespace.run(|| {
-            let mut removed = false;
-            for programs in [Some(&self.ipv4), self.ipv6.as_ref()].into_iter().flatten() {
-                if let Some(input) = transition(&programs.save()?, &Saved::default(), ours) {
+            let mut removed = Vec::new();
+            for (family, programs) in self.usable() {
+                let held = programs.save()?;
+                if let Some(input) = transition(&held, &Saved::default(), ours) {
                     programs.restore(&input)?;
-                    removed = true;
+                    removed.extend(told(family, &held.only(ours)));
                 }
             }
             Ok(removed)
         })?
     }
 
-    /// The chains of both families that are `ours`, as `nat ISTIO_OUTPUT`.
+    /// The chains that are `ours` or lead to them, as `ipv4 nat CHAIN`.
     pub fn chains(&self, namespace: &NetNs, ours: &Ours) -> Result<Vec<String>, IptablesError> {
         namespace.run(|| {
             let mut found = Vec::new();
-            for programs in [Some(&self.ipv4), self.ipv6.as_ref()].into_iter().flatten() {
-                found.extend(programs.save()?.chains_of(|chain| ours.has_chain(chain)));
+            for (family, programs) in self.usable() {
+                found.extend(told(family, &programs.save()?.only(ours)));
             }
-            found.sort();
-            found.dedup();
             Ok(found)
         })?
+    }
+
+    /// The rules of others in the built-in nat chains that are tried before `mesh`'s, as `ipv4 nat OUTPUT: RULE`.
+    pub fn foreign_rules(&self, namespace: &NetNs, mesh: Mesh) -> Result<Vec<String>, IptablesError> {
+        let ours = Ours::meshward(mesh);
+        namespace.run(|| {
+            let mut found = Vec::new();
+            for (family, programs) in self.usable() {
+                let held = programs.save()?;
+                let before = held.before(&ours, "nat", &["PREROUTING", "OUTPUT"]);
+                found.extend(before.iter().map(|rule| format!("{family} nat {}: {}", rule.chain, rule.body)));
+            }
+            Ok(found)
+        })?
+    }
+
+    fn usable(&self) -> impl Iterator<Item = (Family, &Programs)> {
+        let all = [(Family::Ipv4, Some(&self.ipv4)), (Family::Ipv6, self.ipv6.as_ref())];
+        all.into_iter().filter_map(|(family, programs)| Some((family, programs?)))
     }
 
     /// What the programs make of our text, per family: the text goes through them in an empty namespace.

@@ -15,6 +15,7 @@ pub mod iptables;
 pub mod net;
 pub mod netns;
 pub mod nft;
+pub mod program;
 pub mod render;
 pub mod rtnl;
 pub mod ruleset;

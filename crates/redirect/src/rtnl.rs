@@ -17,6 +17,7 @@ use std::os::fd::OwnedFd;
 use ipnet::IpNet;
 use rustix::io::Errno;
 use rustix::io::retry_on_intr;
+use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
 use crate::net::Family;
@@ -226,8 +227,14 @@ impl RouteSocket {
         retry_on_intr(|| rustix::net::send(&self.socket, &request, SendFlags::empty()))?;
         let mut interrupted = false;
         loop {
-            let (_, length) =
-                retry_on_intr(|| rustix::net::recv(&self.socket, &mut self.buffer[..], RecvFlags::TRUNC))?;
+            let (_, length, from) = retry_on_intr(|| {
+                rustix::net::recvfrom(&self.socket, &mut self.buffer[..], RecvFlags::TRUNC)
+            })?;
+            // A process with NET_ADMIN in this namespace can send to our port too; the kernel is port 0.
+            if from.and_then(|from| SocketAddrNetlink::try_from(from).ok()).is_none_or(|from| from.pid() != 0)
+            {
+                continue;
+            }
             let datagram = self.buffer.get(..length).ok_or(Failure::Malformed)?;
             for message in message::messages(datagram) {
                 let message = message.map_err(|_| Failure::Malformed)?;

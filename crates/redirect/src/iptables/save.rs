@@ -70,13 +70,15 @@ impl Saved {
         self.tables.iter().find(|table| table.name == name)
     }
 
-    /// The chains that fit, as `nat ISTIO_OUTPUT`.
-    pub(super) fn chains_of(&self, fits: impl Fn(&str) -> bool) -> Vec<String> {
-        let fitting = |table: &SavedTable| {
-            let chains = table.chains.iter().filter(|chain| fits(chain));
-            chains.map(|chain| format!("{} {chain}", table.name)).collect::<Vec<_>>()
-        };
-        self.tables.iter().flat_map(fitting).collect()
+    /// Every chain as `nat ISTIO_OUTPUT`, then every rule that stands in no chain of this text as `nat OUTPUT: RULE`.
+    pub(super) fn places(&self) -> Vec<String> {
+        let mut places = Vec::new();
+        for table in &self.tables {
+            places.extend(table.chains.iter().map(|chain| format!("{} {chain}", table.name)));
+            let loose = table.rules.iter().filter(|rule| !table.chains.contains(&rule.chain));
+            places.extend(loose.map(|rule| format!("{} {}: {}", table.name, rule.chain, rule.body)));
+        }
+        places
     }
 }
 

@@ -33,6 +33,12 @@ impl Ours {
         Self { comment: Some(comment), ..self }
     }
 
+    /// Also the chains whose names start so.
+    pub fn with_prefix(mut self, prefix: String) -> Self {
+        self.prefixes.push(prefix);
+        self
+    }
+
     /// Whether a chain is ours.
     pub fn has_chain(&self, chain: &str) -> bool {
         self.prefixes.iter().any(|prefix| chain.starts_with(prefix.as_str()))
@@ -60,6 +66,17 @@ impl Saved {
                 .collect(),
         };
         Saved { tables: self.tables.iter().map(own).collect() }
+    }
+
+    /// The rules of these chains that stand before the first one that is ours; none where ours are not hooked in.
+    pub(super) fn before(&self, ours: &Ours, table: &str, chains: &[&str]) -> Vec<&SavedRule> {
+        let Some(table) = self.table(table) else { return Vec::new() };
+        let before = |chain: &&str| {
+            let rules: Vec<&SavedRule> = table.rules_of(chain).collect();
+            let first = rules.iter().position(|rule| ours.has_hook(rule)).unwrap_or(0);
+            rules.into_iter().take(first).collect::<Vec<_>>()
+        };
+        chains.iter().flat_map(before).collect()
     }
 
     fn own_table(&self, name: &str) -> SavedTable {

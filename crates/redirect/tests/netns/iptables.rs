@@ -99,8 +99,8 @@ fn rules_are_put_in_force_once_and_compared_with_the_kernel() {
         let [ipv4, ipv6] = both(&iptables, &ns);
         assert_eq!(ipv4.matches("-A").count(), other.rules().count() - 1 + 1, "{ipv4}");
         assert!(!ipv6.contains("-A"), "{ipv6}");
-        assert!(iptables.remove(&ns, &[Mesh::Istio]).unwrap());
-        assert!(!iptables.remove(&ns, &[Mesh::Istio]).unwrap());
+        assert!(!iptables.remove(&ns, &Ours::meshward(Mesh::Istio)).unwrap().is_empty());
+        assert!(iptables.remove(&ns, &Ours::meshward(Mesh::Istio)).unwrap().is_empty());
         assert_eq!(both(&iptables, &ns).concat().matches("MESHWARD").count(), 0);
     }
 }
@@ -125,7 +125,10 @@ fn foreign_rules_stay_through_everything() {
         assert!(iptables.replace(&ns, &small(Mesh::Istio, true, 1)).unwrap());
         assert_eq!(both(&iptables, &ns).each_ref().map(foreign), before);
         assert!(iptables.replace(&ns, &small(Mesh::Istio, true, 2)).unwrap());
-        assert!(iptables.remove(&ns, &[Mesh::Istio]).unwrap());
+        let before_ours = iptables.foreign_rules(&ns, Mesh::Istio).unwrap();
+        assert_eq!(before_ours.len(), 6, "{before_ours:?}");
+        assert_eq!(before_ours[1], "ipv4 nat OUTPUT: -j FOREIGN");
+        assert!(!iptables.remove(&ns, &Ours::meshward(Mesh::Istio)).unwrap().is_empty());
         assert_eq!(both(&iptables, &ns), before);
     }
 }
@@ -301,7 +304,7 @@ fn programs_are_found_by_variant_and_missed_clearly() {
         "{error}"
     );
     assert_eq!(iptables.compare(&ns, &small(Mesh::Istio, false, 1)).unwrap(), []);
-    assert!(iptables.works_in(&ns).unwrap());
+    iptables.works_in(&ns).unwrap();
 }
 
 #[test]
@@ -311,9 +314,18 @@ fn chains_of_others_are_listed_and_removed_by_name() {
     let ours = Ours::prefixes(vec!["ISTIO_".into()]);
     for (iptables, ns) in beds() {
         feed(&ns, &format!("iptables-{}-restore", iptables.variant().name()), &[], OLDER);
-        assert_eq!(iptables.chains(&ns, &ours).unwrap(), ["nat ISTIO_OUTPUT", "nat ISTIO_REDIRECT"]);
-        assert!(iptables.remove_chains(&ns, &ours).unwrap());
-        assert!(!iptables.remove_chains(&ns, &ours).unwrap());
+        let found = iptables.chains(&ns, &ours).unwrap();
+        assert_eq!(
+            found,
+            [
+                "ipv4 nat ISTIO_OUTPUT",
+                "ipv4 nat ISTIO_REDIRECT",
+                "ipv4 nat OUTPUT: -p tcp -j ISTIO_OUTPUT",
+                "ipv4 nat KEEP: -j ISTIO_OUTPUT",
+            ]
+        );
+        assert_eq!(iptables.remove(&ns, &ours).unwrap(), found);
+        assert!(iptables.remove(&ns, &ours).unwrap().is_empty());
         assert_eq!(saved(&iptables, &ns, Family::Ipv4), "*nat\n:KEEP - [0:0]\n-A OUTPUT -j KEEP\nCOMMIT\n");
     }
 }

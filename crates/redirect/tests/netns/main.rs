@@ -9,3 +9,5 @@ mod fixture;
 mod iptables;
 #[cfg(test)]
 mod namespace;
+#[cfg(test)]
+mod program;
