@@ -1,15 +1,28 @@
 //! nf_tables over netlink: puts a rule set in force in one atomic batch, reads it back, compares, locks, watches and
 //! removes it. No binary runs; all of it works on a socket that was opened in the namespace meant.
 
+mod answer;
+mod batch;
+mod commit;
+mod compare;
 mod drift;
 mod error;
+pub mod expr;
+mod found;
+pub(crate) mod lower;
+pub(crate) mod ports;
+mod read;
 mod socket;
+mod uapi;
 mod watch;
+mod wire;
 
+pub use answer::Answer;
 pub use drift::{Difference, Drift};
 pub use error::{NftError, Refused, Step};
+pub use found::describe_dump;
 pub use socket::NfSocket;
-pub use watch::{ChangedTable, Event, Process, Watch};
+pub use watch::{ChangedTable, Event, Process, Transactions, Watch};
 
 use crate::{Hook, Mesh, RuleSet};
 
@@ -68,40 +81,40 @@ pub struct ForeignChain {
 ///
 /// # Errors
 /// See [`NftError`]; whatever it is, nothing was changed.
-pub fn replace(_socket: &NfSocket, _rules: &RuleSet, _lock: Lock) -> Result<Replaced, NftError> {
-    todo!()
+pub fn replace(socket: &NfSocket, rules: &RuleSet, lock: Lock) -> Result<Replaced, NftError> {
+    commit::replace(socket, rules, lock)
 }
 
 /// Tries `rules` without putting them in force: whether this kernel and namespace take every expression.
 ///
 /// # Errors
 /// What [`replace`] would answer.
-pub fn probe(_socket: &NfSocket, _rules: &RuleSet) -> Result<(), NftError> {
-    todo!()
+pub fn probe(socket: &NfSocket, rules: &RuleSet) -> Result<(), NftError> {
+    commit::probe(socket, rules)
 }
 
 /// Reads the mesh's table back and compares it with `rules`; `None` when nothing differs.
 ///
 /// # Errors
 /// See [`NftError`].
-pub fn compare(_socket: &NfSocket, _rules: &RuleSet) -> Result<Option<Drift>, NftError> {
-    todo!()
+pub fn compare(socket: &NfSocket, rules: &RuleSet) -> Result<Option<Drift>, NftError> {
+    compare::compare(socket, rules)
 }
 
 /// The comment of the mesh's table, `None` when there is no table (or it has no comment).
 ///
 /// # Errors
 /// See [`NftError`].
-pub fn fingerprint(_socket: &NfSocket, _mesh: Mesh) -> Result<Option<String>, NftError> {
-    todo!()
+pub fn fingerprint(socket: &NfSocket, mesh: Mesh) -> Result<Option<String>, NftError> {
+    Ok(state(socket, mesh)?.and_then(|state| state.comment))
 }
 
 /// Fingerprint, owner and flags of the mesh's table, `None` when there is no table.
 ///
 /// # Errors
 /// See [`NftError`].
-pub fn state(_socket: &NfSocket, _mesh: Mesh) -> Result<Option<TableState>, NftError> {
-    todo!()
+pub fn state(socket: &NfSocket, mesh: Mesh) -> Result<Option<TableState>, NftError> {
+    read::table(socket, &mesh.table_name())
 }
 
 /// Takes over a table that lost its owner, without touching its rules. `false` when the table is not there or was
@@ -109,22 +122,22 @@ pub fn state(_socket: &NfSocket, _mesh: Mesh) -> Result<Option<TableState>, NftE
 ///
 /// # Errors
 /// [`NftError::Locked`] when another socket owns it.
-pub fn adopt(_socket: &NfSocket, _mesh: Mesh) -> Result<bool, NftError> {
-    todo!()
+pub fn adopt(socket: &NfSocket, mesh: Mesh) -> Result<bool, NftError> {
+    commit::adopt(socket, mesh)
 }
 
 /// Removes the mesh's table; `false` when there was none. Other tables are not touched.
 ///
 /// # Errors
 /// [`NftError::Locked`] when another socket owns it.
-pub fn remove(_socket: &NfSocket, _mesh: Mesh) -> Result<bool, NftError> {
-    todo!()
+pub fn remove(socket: &NfSocket, mesh: Mesh) -> Result<bool, NftError> {
+    commit::remove(socket, mesh)
 }
 
 /// The nat base chains of other tables on our hooks.
 ///
 /// # Errors
 /// See [`NftError`].
-pub fn foreign_nat_chains(_socket: &NfSocket) -> Result<Vec<ForeignChain>, NftError> {
-    todo!()
+pub fn foreign_nat_chains(socket: &NfSocket) -> Result<Vec<ForeignChain>, NftError> {
+    read::foreign_nat_chains(socket)
 }
