@@ -134,6 +134,11 @@ pub fn remove(socket: &NfSocket, mesh: Mesh) -> Result<bool, NftError> {
     commit::remove(socket, mesh)
 }
 
+/// Removes an inet table that a mesh's own set-up made; `false` when there was none.
+pub(crate) fn remove_foreign(socket: &NfSocket, table: &str) -> Result<bool, NftError> {
+    commit::remove_table(socket, table.into())
+}
+
 /// The nat base chains of other tables on our hooks.
 ///
 /// # Errors

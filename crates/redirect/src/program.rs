@@ -19,7 +19,7 @@ use std::net::IpAddr;
 
 use crate::iptables::{Iptables, IptablesError};
 use crate::netns::{EnterNetNs, GuardError, NetNs, guard};
-use crate::nft::{self, Lock, NftError, Refused};
+use crate::nft::{self, Lock, NfSocket, NftError, Refused};
 use crate::rtnl::RouteError;
 use crate::ruleset::{Mesh, RuleSet};
 
@@ -49,6 +49,22 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self { backend: Backend::Auto, lock: Lock::default(), expect_ips: Vec::new(), remove_older: true }
+    }
+}
+
+/// The namespace to work on. A plain [`NetNs`] will do; whoever holds the lock of our table there has to bring the
+/// socket that holds it.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// The namespace.
+    pub namespace: &'a NetNs,
+    /// An nf_tables socket of that namespace, as an earlier [`Programmed`] brought it.
+    pub socket: Option<&'a NfSocket>,
+}
+
+impl<'a> From<&'a NetNs> for Target<'a> {
+    fn from(namespace: &'a NetNs) -> Self {
+        Self { namespace, socket: None }
     }
 }
 
@@ -113,9 +129,14 @@ impl ProgramError {
 
 /// Puts `rules` in force in `namespace`, unless they are. On an error what was in force before stays, except for
 /// [`ProgramError::LeftOver`], where the new rules are in force.
-pub fn program(namespace: &NetNs, rules: &RuleSet, options: &Options) -> Result<Programmed, ProgramError> {
+pub fn program<'a>(
+    target: impl Into<Target<'a>>,
+    rules: &RuleSet,
+    options: &Options,
+) -> Result<Programmed, ProgramError> {
+    let Target { namespace, socket } = target.into();
     guard(namespace, &options.expect_ips)?;
-    let mut survey = Survey::of(namespace)?;
+    let mut survey = Survey::of(namespace, socket)?;
     let chosen = choose(namespace, &survey, options.backend)?;
     let former = survey.table(rules.mesh);
     let items = routing::wanted(rules);
@@ -137,11 +158,11 @@ pub fn program(namespace: &NetNs, rules: &RuleSet, options: &Options) -> Result<
         Chosen::Iptables(iptables) => iptables.foreign_rules(namespace, rules.mesh)?,
     };
     let backend = chosen.backend();
-    let socket = survey.into_nf().filter(|_| backend == Backend::Nft);
+    let socket = survey.into_opened().filter(|_| backend == Backend::Nft);
     Ok(Programmed { backend, changed, routing: added, lock, foreign, older, socket })
 }
 
-fn undo(survey: &mut Survey, added: &[RoutingItem], cause: ProgramError) -> ProgramError {
+fn undo(survey: &mut Survey<'_>, added: &[RoutingItem], cause: ProgramError) -> ProgramError {
     match routing::remove(survey.route(), added) {
         Ok(()) => cause,
         Err(failure) => ProgramError::NotUndone { cause: Box::new(cause), failure },
@@ -158,17 +179,18 @@ fn write_iptables(
 
 fn write_nft(
     namespace: &NetNs,
-    survey: &Survey,
+    survey: &Survey<'_>,
     rules: &RuleSet,
     lock: Lock,
     former: Option<&nft::TableState>,
 ) -> Result<(bool, LockState), ProgramError> {
     let socket = survey.need_nf(namespace)?;
     let same = former.is_some_and(|table| table.comment.as_deref() == Some(&*rules.fingerprint()));
-    if same && nft::compare(socket, rules)?.is_none() {
-        if let Some(state) = keep_lock(socket, rules.mesh, lock, former)? {
-            return Ok((false, state));
-        }
+    if same
+        && nft::compare(socket, rules)?.is_none()
+        && let Some(state) = keep_lock(socket, rules.mesh, lock, former)?
+    {
+        return Ok((false, state));
     }
     let replaced = nft::replace(socket, rules, lock)?;
     if let Some(drift) = nft::compare(socket, rules)? {
@@ -184,13 +206,14 @@ fn write_nft(
 
 /// The lock of a table that needs no write; nothing when the lock that is asked for takes one.
 fn keep_lock(
-    socket: &nft::NfSocket,
+    socket: &NfSocket,
     mesh: Mesh,
     lock: Lock,
     former: Option<&nft::TableState>,
 ) -> Result<Option<LockState>, NftError> {
     let owner = former.and_then(|table| table.owner);
     match (lock, owner) {
+        (_, Some(owner)) if owner == socket.port()? => Ok(Some(LockState::Held)),
         (Lock::Off | Lock::IfAvailable, Some(_)) => Ok(Some(LockState::HeldByOther)),
         (Lock::Off, None) => Ok(Some(LockState::Open)),
         (Lock::IfAvailable, None) if nft::adopt(socket, mesh)? => Ok(Some(LockState::Held)),
@@ -202,9 +225,14 @@ fn keep_lock(
 
 /// Whether `rules` are in force in `namespace` as they should be; `None` when nothing differs. Reads only. With
 /// [`Backend::Auto`] the backend that holds rules of this mesh is looked at, whatever would be chosen for a new one.
-pub fn check(namespace: &NetNs, rules: &RuleSet, options: &Options) -> Result<Option<Drift>, ProgramError> {
+pub fn check<'a>(
+    target: impl Into<Target<'a>>,
+    rules: &RuleSet,
+    options: &Options,
+) -> Result<Option<Drift>, ProgramError> {
+    let Target { namespace, socket } = target.into();
     guard(namespace, &options.expect_ips)?;
-    let mut survey = Survey::of(namespace)?;
+    let mut survey = Survey::of(namespace, socket)?;
     let chosen = match options.backend {
         Backend::Auto => in_use(namespace, &survey, rules.mesh)?,
         _ => None,
@@ -223,7 +251,7 @@ pub fn check(namespace: &NetNs, rules: &RuleSet, options: &Options) -> Result<Op
 }
 
 /// The iptables variant that holds chains of the mesh while nf_tables has no table of it.
-fn in_use(namespace: &NetNs, survey: &Survey, mesh: Mesh) -> Result<Option<Chosen>, ProgramError> {
+fn in_use(namespace: &NetNs, survey: &Survey<'_>, mesh: Mesh) -> Result<Option<Chosen>, ProgramError> {
     if survey.table(mesh).is_some() {
         return Ok(Some(Chosen::Nft));
     }

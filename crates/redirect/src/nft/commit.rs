@@ -61,7 +61,11 @@ pub(super) fn probe(socket: &NfSocket, rules: &RuleSet) -> Result<(), NftError> 
 
 /// See [`super::remove`].
 pub(super) fn remove(socket: &NfSocket, mesh: Mesh) -> Result<bool, NftError> {
-    let table = mesh.table_name();
+    remove_table(socket, mesh.table_name())
+}
+
+/// Removes an inet table by its name; `false` when there was none.
+pub(super) fn remove_table(socket: &NfSocket, table: String) -> Result<bool, NftError> {
     if read::table(socket, &table)?.is_none() {
         return Ok(false);
     }

@@ -78,7 +78,7 @@ pub(super) fn backend_of(variant: Variant) -> Backend {
 }
 
 /// The backend that was asked for, or the first that works.
-pub(super) fn choose(namespace: &NetNs, survey: &Survey, asked: Backend) -> Result<Chosen, ProgramError> {
+pub(super) fn choose(namespace: &NetNs, survey: &Survey<'_>, asked: Backend) -> Result<Chosen, ProgramError> {
     match asked {
         Backend::Nft => Ok(Chosen::Nft),
         Backend::IptablesNft => Ok(Chosen::Iptables(Iptables::find(Variant::Nft)?)),
@@ -87,7 +87,7 @@ pub(super) fn choose(namespace: &NetNs, survey: &Survey, asked: Backend) -> Resu
     }
 }
 
-fn first_that_works(namespace: &NetNs, survey: &Survey) -> Result<Chosen, ProgramError> {
+fn first_that_works(namespace: &NetNs, survey: &Survey<'_>) -> Result<Chosen, ProgramError> {
     let nft = match survey.nf_tables_answers() {
         Ok(()) => return Ok(Chosen::Nft),
         Err(reason) => reason,

@@ -4,7 +4,7 @@
 use super::backend::backend_of;
 use super::older::{Fate, Older, chains, is_older, older_tables};
 use super::survey::Survey;
-use super::{Backend, Options, ProgramError, RoutingItem, routing};
+use super::{Backend, Options, ProgramError, RoutingItem, Target, routing};
 use crate::iptables::{Iptables, IptablesError, Ours, Variant};
 use crate::netns::{NetNs, guard};
 use crate::nft::{self, ForeignChain};
@@ -29,9 +29,14 @@ impl Removed {
 
 /// Removes what we put in `namespace`, with whatever backend: for one mesh, or for all. The routing goes with the
 /// last rules that could need it. What others made stays, and so do the older rules of a mesh's own set-up.
-pub fn cleanup(namespace: &NetNs, mesh: Option<Mesh>, options: &Options) -> Result<Removed, ProgramError> {
+pub fn cleanup<'a>(
+    target: impl Into<Target<'a>>,
+    mesh: Option<Mesh>,
+    options: &Options,
+) -> Result<Removed, ProgramError> {
+    let Target { namespace, socket } = target.into();
     guard(namespace, &options.expect_ips)?;
-    let mut survey = Survey::of(namespace)?;
+    let mut survey = Survey::of(namespace, socket)?;
     let meshes = mesh.map_or(Mesh::ALL.to_vec(), |mesh| vec![mesh]);
     let mut removed = Removed::default();
     for mesh in &meshes {
@@ -73,7 +78,7 @@ impl Sweep<'_> {
     /// is an error.
     pub(super) fn run(
         &self,
-        survey: &mut Survey,
+        survey: &mut Survey<'_>,
         keep: &[RoutingItem],
         remove_older: bool,
     ) -> Result<Vec<Older>, ProgramError> {
@@ -94,7 +99,7 @@ impl Sweep<'_> {
         Ok(older)
     }
 
-    fn tables(&self, survey: &Survey, foreign: &[ForeignChain], remove: bool) -> Vec<Older> {
+    fn tables(&self, survey: &Survey<'_>, foreign: &[ForeignChain], remove: bool) -> Vec<Older> {
         let mut seen: Vec<&str> = Vec::new();
         for chain in foreign.iter().filter(|chain| is_older(self.mesh, chain)) {
             if !seen.contains(&chain.table.as_str()) {
@@ -105,7 +110,7 @@ impl Sweep<'_> {
         let Some(socket) = survey.nf().filter(|_| remove && !seen.is_empty()) else {
             return seen.iter().map(|name| told(name, Fate::Kept)).collect();
         };
-        let fate = |name: &str| match nft::remove_table(socket, name) {
+        let fate = |name: &str| match nft::remove_foreign(socket, name) {
             Ok(true) => Some(Fate::Removed),
             Ok(false) => None,
             Err(error) => Some(Fate::Failed(error.to_string())),

@@ -22,8 +22,10 @@ pub struct Programmed {
     pub foreign: Vec<String>,
     /// What the mesh's own set-up had left.
     pub older: Vec<Older>,
-    /// The nf_tables socket of the namespace (nft backend only). A lock lasts as long as it is held. After a
-    /// replacement, closing it takes some 11 ms while the kernel frees the old rules, so drop it off the hot path.
+    /// The nf_tables socket that was opened in the namespace (nft backend only, and only when the caller brought
+    /// none). A lock lasts as long as it is held, and only it can change or remove the locked table: bring it with
+    /// [`super::Target`]. After a replacement, closing it takes some 11 ms while the kernel frees the old rules, so
+    /// drop it off the hot path.
     pub socket: Option<NfSocket>,
 }
 

@@ -18,30 +18,47 @@ const LEGACY_TABLES: [&str; 2] =
 
 /// A namespace as it was found.
 #[derive(Debug)]
-pub(super) struct Survey {
-    nf: Result<NfSocket, NftError>,
+pub(super) struct Survey<'a> {
+    nf: Result<Nf<'a>, NftError>,
     route: RouteSocket,
     legacy: bool,
 }
 
-impl Survey {
+/// The nf_tables socket: opened for this one time, or the caller's.
+#[derive(Debug)]
+enum Nf<'a> {
+    Opened(NfSocket),
+    Held(&'a NfSocket),
+}
+
+impl Nf<'_> {
+    fn socket(&self) -> &NfSocket {
+        match self {
+            Nf::Opened(socket) => socket,
+            Nf::Held(socket) => socket,
+        }
+    }
+}
+
+impl<'a> Survey<'a> {
     /// Opens the sockets inside and looks for legacy tables, all on one thread.
-    pub(super) fn of(namespace: &NetNs) -> Result<Self, ProgramError> {
+    pub(super) fn of(namespace: &NetNs, held: Option<&'a NfSocket>) -> Result<Self, ProgramError> {
         let opened = namespace.run(|| -> Result<Self, RouteError> {
             let legacy = LEGACY_TABLES.iter().any(|path| fs::read(path).is_ok_and(|names| !names.is_empty()));
-            Ok(Self { nf: NfSocket::open(), route: RouteSocket::open()?, legacy })
+            let nf = held.map_or_else(|| NfSocket::open().map(Nf::Opened), |socket| Ok(Nf::Held(socket)));
+            Ok(Self { nf, route: RouteSocket::open()?, legacy })
         });
         Ok(opened??)
     }
 
     /// The socket to nf_tables.
     pub(super) fn nf(&self) -> Option<&NfSocket> {
-        self.nf.as_ref().ok()
+        self.nf.as_ref().ok().map(Nf::socket)
     }
 
     /// The same where nothing goes without it.
     pub(super) fn need_nf(&self, namespace: &NetNs) -> Result<&NfSocket, ProgramError> {
-        self.nf.as_ref().map_err(|error| ProgramError::NoBackend {
+        self.nf.as_ref().map(Nf::socket).map_err(|error| ProgramError::NoBackend {
             namespace: namespace.to_string(),
             reasons: vec![format!("nft: {error}")],
         })
@@ -52,14 +69,17 @@ impl Survey {
         &mut self.route
     }
 
-    /// Hands the nf_tables socket out, with the lock it may hold.
-    pub(super) fn into_nf(self) -> Option<NfSocket> {
-        self.nf.ok()
+    /// Hands out the nf_tables socket that was opened, with the lock it may hold.
+    pub(super) fn into_opened(self) -> Option<NfSocket> {
+        match self.nf {
+            Ok(Nf::Opened(socket)) => Some(socket),
+            _ => None,
+        }
     }
 
     /// Whether nf_tables works here, or why not.
     pub(super) fn nf_tables_answers(&self) -> Result<(), String> {
-        let socket = self.nf.as_ref().map_err(ToString::to_string)?;
+        let socket = self.nf.as_ref().map(Nf::socket).map_err(ToString::to_string)?;
         // Any read will do; this one comes back empty in most namespaces.
         nft::state(socket, Mesh::Istio).map(|_| ()).map_err(|error| error.to_string())
     }

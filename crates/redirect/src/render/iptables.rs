@@ -83,13 +83,13 @@ impl Rendered {
     }
 }
 
-/// Whether a rule can be written for `family`: everything in it that has a family agrees.
+/// Whether a rule can be written for `family`: it can match at all, and everything in it that has a family agrees.
 fn fits(rule: &Rule, family: Family) -> bool {
     let target = match rule.action {
         Action::Dnat { address, .. } => Some(Family::of(address)),
         _ => None,
     };
-    rule.matches.iter().filter_map(Match::family).chain(target).all(|own| own == family)
+    rule.can_match() && rule.applies_to(family) && target.is_none_or(|own| own == family)
 }
 
 /// The kernel's name of a base chain.
@@ -118,7 +118,7 @@ fn render_rule(mesh: Mesh, rule: &Rule) -> String {
             _ => {}
         }
     }
-    if let Some(protocol) = rule.matches.iter().find_map(protocol) {
+    if let Some(protocol) = rule.matches.iter().find_map(Match::protocol) {
         text.push(format_args!("-p {protocol}"));
     }
     rule.matches.iter().for_each(|one| text.module(one));
@@ -128,13 +128,6 @@ fn render_rule(mesh: Mesh, rule: &Rule) -> String {
     ));
     text.target(mesh, &rule.action);
     text.text
-}
-
-fn protocol(one: &Match) -> Option<Protocol> {
-    match one {
-        Match::Protocol(protocol) | Match::Port { protocol, .. } => Some(*protocol),
-        _ => None,
-    }
 }
 
 /// A rule's text as it grows, its parts separated by spaces.
