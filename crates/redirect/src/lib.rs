@@ -10,9 +10,17 @@
 
 pub mod builder;
 pub mod dialect;
+mod fingerprint;
+pub mod iptables;
 pub mod net;
+pub mod netns;
+pub mod nft;
+pub mod program;
+pub mod render;
+pub mod rtnl;
 pub mod ruleset;
 
+pub use fingerprint::FORMAT;
 pub use ruleset::{
     Action, Chain, ChainName, CtState, CtStates, Hook, Match, Mesh, PolicyRouting, Rule, RuleSet, Table,
     TableKind,

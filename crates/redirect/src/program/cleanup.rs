@@ -1,0 +1,147 @@
+//! Taking rules away: everything of a mesh on request, and after programming what the other backends and the mesh's
+//! own set-up have left. Foreign rules stay as they are.
+
+use super::backend::backend_of;
+use super::older::{Fate, Older, chains, is_older, older_tables};
+use super::survey::Survey;
+use super::{Backend, Options, ProgramError, RoutingItem, Target, routing};
+use crate::iptables::{Iptables, IptablesError, Ours, Variant};
+use crate::netns::{NetNs, guard};
+use crate::nft::{self, ForeignChain};
+use crate::render::iptables::chain_prefix;
+use crate::ruleset::Mesh;
+
+/// What [`cleanup`] took away.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Removed {
+    /// Tables of nf_tables, chains and rules of iptables.
+    pub rules: Vec<String>,
+    /// Routing and addresses.
+    pub routing: Vec<RoutingItem>,
+}
+
+impl Removed {
+    /// Whether there was nothing to take away.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty() && self.routing.is_empty()
+    }
+}
+
+/// Removes what we put in `namespace`, with whatever backend: for one mesh, or for all. The routing goes with the
+/// last rules that could need it. What others made stays, and so do the older rules of a mesh's own set-up.
+pub fn cleanup<'a>(
+    target: impl Into<Target<'a>>,
+    mesh: Option<Mesh>,
+    options: &Options,
+) -> Result<Removed, ProgramError> {
+    let Target { namespace, socket } = target.into();
+    guard(namespace, &options.expect_ips)?;
+    let mut survey = Survey::of(namespace, socket)?;
+    let meshes = mesh.map_or(Mesh::ALL.to_vec(), |mesh| vec![mesh]);
+    let mut removed = Removed::default();
+    for mesh in &meshes {
+        if survey.table(*mesh).is_some() && nft::remove(survey.need_nf(namespace)?, *mesh)? {
+            removed.rules.push(table(&mesh.table_name()));
+        }
+    }
+    let ours = Ours::prefixes(meshes.iter().copied().map(chain_prefix).collect());
+    for variant in survey.iptables_signs(&survey.foreign_chains()) {
+        let found = Iptables::find(variant).and_then(|iptables| iptables.remove(namespace, &ours));
+        match found {
+            Ok(places) => removed.rules.extend(places.iter().map(|place| format!("{variant}: {place}"))),
+            // Without the programs we cannot have put rules there; the sign is of somebody else's.
+            Err(IptablesError::Missing { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // Routing bears our mark but no mesh's; only Istio has any.
+    if meshes.contains(&Mesh::Istio) {
+        removed.routing = routing::stale(survey.route(), &[])?;
+        routing::remove(survey.route(), &removed.routing)?;
+    }
+    Ok(removed)
+}
+
+/// Clears away what stands beside rules that have just been put in force.
+pub(super) struct Sweep<'a> {
+    pub(super) namespace: &'a NetNs,
+    pub(super) mesh: Mesh,
+    /// The backend that holds the rules now.
+    pub(super) backend: Backend,
+    /// Whether nf_tables had a table of the mesh before.
+    pub(super) former: bool,
+}
+
+impl Sweep<'_> {
+    /// Removes our rules of the other backends, which would act twice, routing of ours that is not in `keep`, and
+    /// with `remove_older` the rules of the mesh's own set-up. Older rules that cannot be removed are told, the rest
+    /// is an error.
+    pub(super) fn run(
+        &self,
+        survey: &mut Survey<'_>,
+        keep: &[RoutingItem],
+        remove_older: bool,
+    ) -> Result<Vec<Older>, ProgramError> {
+        if self.backend != Backend::Nft && self.former {
+            nft::remove(survey.need_nf(self.namespace)?, self.mesh)?;
+        }
+        let foreign = survey.foreign_chains();
+        let signs = survey.iptables_signs(&foreign);
+        let mut older = self.tables(survey, &foreign, remove_older);
+        for variant in &signs {
+            older.extend(self.variant(*variant, remove_older)?);
+        }
+        // Without any trace of an earlier time there is no routing of ours that could be stale.
+        if self.former || !signs.is_empty() || !keep.is_empty() {
+            let stale = routing::stale(survey.route(), keep)?;
+            routing::remove(survey.route(), &stale)?;
+        }
+        Ok(older)
+    }
+
+    fn tables(&self, survey: &Survey<'_>, foreign: &[ForeignChain], remove: bool) -> Vec<Older> {
+        let mut seen: Vec<&str> = Vec::new();
+        for chain in foreign.iter().filter(|chain| is_older(self.mesh, chain)) {
+            if !seen.contains(&chain.table.as_str()) {
+                seen.push(&chain.table);
+            }
+        }
+        let told = |name: &str, fate| Older { what: table(name), fate };
+        let Some(socket) = survey.nf().filter(|_| remove && !seen.is_empty()) else {
+            return seen.iter().map(|name| told(name, Fate::Kept)).collect();
+        };
+        let fate = |name: &str| match nft::remove_foreign(socket, name) {
+            Ok(true) => Some(Fate::Removed),
+            Ok(false) => None,
+            Err(error) => Some(Fate::Failed(error.to_string())),
+        };
+        older_tables(self.mesh).iter().filter_map(|name| Some(told(name, fate(name)?))).collect()
+    }
+
+    fn variant(&self, variant: Variant, remove_older: bool) -> Result<Vec<Older>, ProgramError> {
+        let told = |place: &String, fate| Older { what: format!("{variant}: {place}"), fate };
+        let iptables = match Iptables::find(variant) {
+            Ok(iptables) => iptables,
+            // Without the programs the rules are neither ours nor anything we could look into.
+            Err(IptablesError::Missing { .. }) => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
+        let other = self.backend != backend_of(variant);
+        let mut all = Vec::new();
+        if !remove_older && let Some(ours) = chains(self.mesh, false, true) {
+            let kept = iptables.chains(self.namespace, &ours)?;
+            all.extend(kept.iter().map(|place| told(place, Fate::Kept)));
+        }
+        if let Some(ours) = chains(self.mesh, other, remove_older) {
+            let prefix = chain_prefix(self.mesh);
+            let gone = iptables.remove(self.namespace, &ours)?;
+            let older = gone.iter().filter(|place| !place.contains(&prefix));
+            all.extend(older.map(|place| told(place, Fate::Removed)));
+        }
+        Ok(all)
+    }
+}
+
+fn table(name: &str) -> String {
+    format!("table inet {name}")
+}

@@ -1,0 +1,147 @@
+//! What a rule set needs besides rules: policy routing for TPROXY, and addresses on the loopback interface. It goes
+//! in before the rules, so that no marked packet meets a table that is not there yet, and what is no longer wanted
+//! goes after them.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+use ipnet::IpNet;
+
+use crate::net::Family;
+use crate::rtnl::{RouteError, RouteSocket};
+use crate::ruleset::{PolicyRouting, RuleSet};
+
+/// One thing outside of the rules that they depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoutingItem {
+    /// An address of the loopback interface
+    LoopbackAddress(Ipv6Addr),
+    /// The route of a policy table that makes every address local
+    LocalRoute {
+        /// Its family
+        family: Family,
+        /// The routing table
+        table: u32,
+    },
+    /// The policy rule that sends marked packets to that table
+    MarkRule {
+        /// Its family
+        family: Family,
+        /// Mark and table
+        routing: PolicyRouting,
+    },
+}
+
+impl fmt::Display for RoutingItem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RoutingItem::LoopbackAddress(address) => write!(f, "address {address}/128 on lo"),
+            RoutingItem::LocalRoute { family, table } => {
+                write!(f, "{family} route local default dev lo table {table}")
+            }
+            RoutingItem::MarkRule { family, routing } => {
+                write!(f, "{family} policy rule fwmark {:#x} lookup {}", routing.mark, routing.table)
+            }
+        }
+    }
+}
+
+/// What a rule set wants, in the order in which it has to come.
+pub(super) fn wanted(rules: &RuleSet) -> Vec<RoutingItem> {
+    let mut items: Vec<RoutingItem> = Vec::new();
+    if rules.ipv6 {
+        items.extend(rules.loopback_addresses.iter().copied().map(RoutingItem::LoopbackAddress));
+    }
+    if let Some(routing) = rules.routing {
+        for family in rules.families().iter().copied() {
+            items.push(RoutingItem::LocalRoute { family, table: routing.table });
+            items.push(RoutingItem::MarkRule { family, routing });
+        }
+    }
+    items
+}
+
+/// What of `items` is not there.
+pub(super) fn missing(
+    socket: &mut RouteSocket,
+    items: &[RoutingItem],
+) -> Result<Vec<RoutingItem>, RouteError> {
+    if items.is_empty() {
+        return Ok(Vec::new());
+    }
+    let held = held(socket)?;
+    Ok(items.iter().filter(|item| !held.iter().any(|(own, _)| own == *item)).copied().collect())
+}
+
+/// Adds what is not there; when one of them is refused, those before it are taken back.
+pub(super) fn add(socket: &mut RouteSocket, items: &[RoutingItem]) -> Result<Vec<RoutingItem>, RouteError> {
+    let missing = missing(socket, items)?;
+    for (at, item) in missing.iter().enumerate() {
+        if let Err(error) = add_one(socket, *item) {
+            // The first error is the one to tell; what is left of these is harmless without rules.
+            let _ = remove(socket, &missing[..at]);
+            return Err(error);
+        }
+    }
+    Ok(missing)
+}
+
+/// Removes these, last first; goes on after an error and returns the first.
+pub(super) fn remove(socket: &mut RouteSocket, items: &[RoutingItem]) -> Result<(), RouteError> {
+    let results: Vec<_> = items.iter().rev().map(|item| remove_one(socket, *item)).collect();
+    results.into_iter().collect()
+}
+
+/// What we added here earlier and `keep` does not list.
+pub(super) fn stale(socket: &mut RouteSocket, keep: &[RoutingItem]) -> Result<Vec<RoutingItem>, RouteError> {
+    let ours = held(socket)?.into_iter().filter(|(item, ours)| *ours && !keep.contains(item));
+    Ok(ours.map(|(item, _)| item).collect())
+}
+
+/// Everything of the kinds that we add, and whether we did.
+fn held(socket: &mut RouteSocket) -> Result<Vec<(RoutingItem, bool)>, RouteError> {
+    let loopback = socket.link("lo")?.index;
+    let mut items = Vec::new();
+    for own in socket.addresses()?.into_iter().filter(|own| own.interface == loopback && own.prefix == 128) {
+        if let IpAddr::V6(address) = own.address {
+            items.push((RoutingItem::LoopbackAddress(address), own.ours));
+        }
+    }
+    for family in Family::BOTH {
+        for route in socket.local_routes(family)?.into_iter().filter(|route| route.interface == loopback) {
+            items.push((RoutingItem::LocalRoute { family, table: route.table }, route.ours));
+        }
+        for rule in socket.mark_rules(family)? {
+            items.push((RoutingItem::MarkRule { family, routing: rule.routing }, rule.ours));
+        }
+    }
+    Ok(items)
+}
+
+fn add_one(socket: &mut RouteSocket, item: RoutingItem) -> Result<(), RouteError> {
+    let loopback = socket.link("lo")?;
+    let change = match item {
+        RoutingItem::LoopbackAddress(address) => socket.add_address(loopback.index, host(address)),
+        RoutingItem::LocalRoute { family, table } => {
+            // A route needs its interface up; in a pod the runtime has seen to it.
+            let _ = socket.link_up(&loopback)?;
+            socket.add_local_route(family, table, loopback.index)
+        }
+        RoutingItem::MarkRule { family, routing } => socket.add_mark_rule(family, routing),
+    };
+    change.map(|_| ())
+}
+
+fn remove_one(socket: &mut RouteSocket, item: RoutingItem) -> Result<(), RouteError> {
+    let loopback = socket.link("lo")?.index;
+    let change = match item {
+        RoutingItem::LoopbackAddress(address) => socket.remove_address(loopback, host(address)),
+        RoutingItem::LocalRoute { family, table } => socket.remove_local_route(family, table, loopback),
+        RoutingItem::MarkRule { family, routing } => socket.remove_mark_rule(family, routing),
+    };
+    change.map(|_| ())
+}
+
+fn host(address: Ipv6Addr) -> IpNet {
+    IpAddr::V6(address).into()
+}

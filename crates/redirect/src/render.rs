@@ -1,0 +1,4 @@
+//! The texts a rule set can be written as. Each is a walk over the same value and decides nothing.
+
+pub mod iptables;
+pub mod nft;

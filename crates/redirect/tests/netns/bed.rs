@@ -1,0 +1,43 @@
+//! What the kernel tests share: throw-away namespaces and programs run inside them.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use meshward_redirect::netns::{NetNs, OpenNetNs};
+
+/// A fresh namespace, or nothing (and a line that says so) where this user cannot make one.
+pub(crate) fn namespace() -> Option<NetNs> {
+    match NetNs::create() {
+        Ok(ns) => Some(ns),
+        Err(OpenNetNs::Create(error)) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            println!("skipped: needs CAP_NET_ADMIN");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Runs a program in a namespace, expects success and returns what it printed.
+pub(crate) fn run(ns: &NetNs, program: &str, arguments: &[&str]) -> String {
+    feed(ns, program, arguments, "")
+}
+
+/// The same with text on its standard input.
+pub(crate) fn feed(ns: &NetNs, program: &str, arguments: &[&str], input: &str) -> String {
+    let output = ns
+        .run(|| {
+            let mut child = Command::new(program)
+                .args(arguments)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+            child.wait_with_output().unwrap()
+        })
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {error}\n{input}");
+    String::from_utf8(output.stdout).unwrap()
+}
