@@ -119,7 +119,7 @@ fn environment_sets_options() {
             ("ISTIO_INBOUND_PORTS", "*"),
             ("ENVOY_PORT", "1"),
             ("ISTIO_OUTBOUND_OWNER_GROUPS", ""),
-            ("DUAL_STACK", "true"),
+            ("DROP_INVALID", "true"),
         ],
     );
     let inbound = settings.get("istio-inbound-ports");
@@ -127,7 +127,7 @@ fn environment_sets_options() {
     assert!(!settings.is_set("envoy-port"), "Istio binds no variable to --envoy-port");
     let options = istio::Options::from_settings(&settings).expect("valid options");
     assert!(options.owner_groups.is_empty(), "an empty list of groups is a list");
-    assert!(options.captures_ipv6());
+    assert!(options.drop_invalid);
     assert!(
         with_environment(linkerd::FLAGS, &[("IPV6", "false")]).all().all(|one| one.origin == Origin::Default)
     );
