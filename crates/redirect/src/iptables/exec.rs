@@ -1,4 +1,4 @@
-//! Runs the iptables programs: fixed arguments, no shell, an empty environment, text in and out through memory
+//! Runs the iptables programs: fixed arguments and environment, no shell, text in and out through memory
 //! files (so that neither side can block the other), and a deadline.
 
 use std::fs::File;
@@ -17,6 +17,9 @@ use crate::net::Family;
 const DEADLINE_SECONDS: u64 = 30;
 /// How long the legacy programs wait for the xtables lock, in seconds.
 const LOCK_SECONDS: &str = "10";
+/// What the legacy programs lock: the namespace itself, which is what they change, so that a hundred pods do not wait
+/// for each other and no writable /run is needed. Since iptables 1.8.6; older ones take /run/xtables.lock.
+const LOCK_FILE: (&str, &str) = ("XTABLES_LOCKFILE", "/proc/self/ns/net");
 /// More than any namespace's rules: what a program prints beyond this is an error.
 const OUTPUT_BYTES: u64 = 16 * 1024 * 1024;
 /// How much of a program's complaint is kept.
@@ -106,6 +109,7 @@ fn start(
     Command::new(program)
         .args(arguments)
         .env_clear()
+        .env(LOCK_FILE.0, LOCK_FILE.1)
         .current_dir("/")
         .stdin(Stdio::from(text))
         .stdout(Stdio::from(output.try_clone()?))

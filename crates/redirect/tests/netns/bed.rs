@@ -17,6 +17,17 @@ pub(crate) fn namespace() -> Option<NetNs> {
     }
 }
 
+/// Whether the iptables programs can do all of it here. In a user namespace they cannot name users that are not mapped
+/// (xt_owner), nor list the tables of legacy (`/proc/net/ip_tables_names`).
+pub(crate) fn iptables_works() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap();
+    let all_users = map.split_whitespace().eq(["0", "0", "4294967295"]);
+    if !all_users {
+        println!("skipped: iptables needs root outside of user namespaces");
+    }
+    all_users
+}
+
 /// Runs a program in a namespace, expects success and returns what it printed.
 pub(crate) fn run(ns: &NetNs, program: &str, arguments: &[&str]) -> String {
     feed(ns, program, arguments, "")
