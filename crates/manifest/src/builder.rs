@@ -13,6 +13,8 @@ use crate::{
     spans::{NodeId, PendingKey, SpanTable},
 };
 
+mod merge;
+
 /// What a document became.
 pub(crate) struct Built {
     pub(crate) value: Value,
@@ -50,7 +52,12 @@ struct Frame {
 
 enum Container {
     List(Vec<Value>),
-    Map { map: Map<String, Value>, key: Option<Key> },
+    Map {
+        map: Map<String, Value>,
+        key: Option<Key>,
+        /// Each key's place in the map, made when the first key comes twice.
+        index: Option<HashMap<String, usize>>,
+    },
 }
 
 struct Key {
@@ -146,7 +153,7 @@ impl<'o> Builder<'o> {
     }
 
     pub(crate) fn open_map(&mut self, start: Location, anchor: AnchorId) -> Result<(), ManifestError> {
-        self.open(Container::Map { map: Map::new(), key: None }, start, anchor)
+        self.open(Container::Map { map: Map::new(), key: None, index: None }, start, anchor)
     }
 
     fn open(&mut self, container: Container, start: Location, anchor: AnchorId) -> Result<(), ManifestError> {
@@ -251,88 +258,66 @@ impl<'o> Builder<'o> {
         frame.end = frame.end.max(finished.span.end);
         match &mut frame.container {
             Container::List(items) => items.push(finished.value),
-            Container::Map { map, key } => match key.take() {
+            Container::Map { key, .. } => match key.take() {
                 Some(key) if key.merge => return self.merge(finished, key.at),
-                Some(key) => match map.entry(key.text) {
-                    Entry::Vacant(entry) => {
-                        entry.insert(finished.value);
-                        self.marks.push(Mark { at: key.at, merged: false });
-                    }
-                    Entry::Occupied(mut entry) => {
-                        entry.insert(finished.value);
-                        let text = entry.key().clone();
-                        return self.replaced(text, key.at);
-                    }
-                },
+                Some(key) => {
+                    return self.put_entry(key.text, finished.value, Mark { at: key.at, merged: false });
+                }
                 None => {}
             },
         }
         Ok(())
     }
 
-    /// A key came a second time; `merged` entries are there to be replaced.
-    fn replaced(&mut self, key: String, at: Location) -> Result<(), ManifestError> {
-        let Some(mark) = self.mark(&key) else { return Ok(()) };
-        let first = std::mem::replace(mark, Mark { at, merged: false });
-        if first.merged {
+    fn put_entry(&mut self, key: String, value: Value, mark: Mark) -> Result<(), ManifestError> {
+        let Some(Frame { container: Container::Map { map, index, .. }, marks_from, .. }) =
+            self.frames.last_mut()
+        else {
             return Ok(());
-        }
-        let first = first.at;
-        if self.options.strict {
-            return Err(ManifestError::new(at, Problem::DuplicateKey { key, first }));
-        }
-        self.warnings.push(Warning { at, kind: WarningKind::DuplicateKey { key, first } });
-        Ok(())
-    }
-
-    fn mark(&mut self, key: &str) -> Option<&mut Mark> {
-        let frame = self.frames.last()?;
-        let Container::Map { map, .. } = &frame.container else { return None };
-        let index = map.keys().position(|present| present == key)?;
-        self.marks.get_mut(frame.marks_from + index)
-    }
-
-    /// Sets what a merge key brings, in the order of go-yaml v2: it replaces what the map already has, and of a list's
-    /// maps the first wins (`decode.go`, `merge`).
-    fn merge(&mut self, finished: Finished, at: Location) -> Result<(), ManifestError> {
-        let sources = match finished.value {
-            Value::Object(map) => vec![map],
-            Value::Array(items) if !finished.aliased => items
-                .into_iter()
-                .rev()
-                .map(|item| match item {
-                    Value::Object(map) => Ok(map),
-                    other => Err(ManifestError::new(at, Problem::Merge { found: name_in_list(&other) })),
-                })
-                .collect::<Result<_, _>>()?,
-            other => return Err(ManifestError::new(at, Problem::Merge { found: name(&other) })),
-        };
-        for (key, value) in sources.into_iter().flatten() {
-            self.merge_entry(key, value, at);
-        }
-        Ok(())
-    }
-
-    fn merge_entry(&mut self, key: String, value: Value, at: Location) {
-        let Some(Frame { container: Container::Map { map, .. }, .. }) = self.frames.last_mut() else {
-            return;
         };
         match map.entry(key) {
             Entry::Vacant(entry) => {
+                if let Some(index) = index {
+                    index.insert(entry.key().clone(), self.marks.len() - *marks_from);
+                }
                 entry.insert(value);
-                self.marks.push(Mark { at, merged: true });
+                self.marks.push(mark);
+                Ok(())
             }
             Entry::Occupied(mut entry) => {
                 entry.insert(value);
                 let key = entry.key().clone();
-                let Some(mark) = self.mark(&key) else { return };
-                let first = std::mem::replace(mark, Mark { at, merged: true });
-                if !first.merged {
-                    self.warnings
-                        .push(Warning { at, kind: WarningKind::MergeReplaces { key, first: first.at } });
-                }
+                self.replaced(key, mark)
             }
         }
+    }
+
+    /// A key came a second time. Entries that a merge brought are there to be replaced.
+    fn replaced(&mut self, key: String, by: Mark) -> Result<(), ManifestError> {
+        let Some(mark) = self.mark(&key) else { return Ok(()) };
+        let Mark { at: first, merged } = std::mem::replace(mark, by);
+        if merged {
+            return Ok(());
+        }
+        let at = by.at;
+        let kind = match (by.merged, self.options.strict) {
+            (true, _) => WarningKind::MergeReplaces { key, first },
+            (false, false) => WarningKind::DuplicateKey { key, first },
+            (false, true) => return Err(ManifestError::new(at, Problem::DuplicateKey { key, first })),
+        };
+        self.warnings.push(Warning { at, kind });
+        Ok(())
+    }
+
+    fn mark(&mut self, key: &str) -> Option<&mut Mark> {
+        let Frame { container: Container::Map { map, index, .. }, marks_from, .. } =
+            self.frames.last_mut()?
+        else {
+            return None;
+        };
+        let in_order = || map.keys().enumerate().map(|(place, key)| (key.clone(), place)).collect();
+        let place = index.get_or_insert_with(in_order).get(key)?;
+        self.marks.get_mut(*marks_from + *place)
     }
 
     fn check_depth(&self, at: Location, more: usize) -> Result<(), ManifestError> {
@@ -358,19 +343,4 @@ impl<'o> Builder<'o> {
     ) -> Result<(), ManifestError> {
         if count > limit { Err(ManifestError::new(at, Problem::Limit { what, limit })) } else { Ok(()) }
     }
-}
-
-fn name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "nothing",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an alias of a list",
-        Value::Object(_) => "a map",
-    }
-}
-
-fn name_in_list(value: &Value) -> &'static str {
-    if value.is_array() { "a list in a list" } else { name(value) }
 }

@@ -162,6 +162,10 @@ fn is_marker(line: &[u8], marker: &[u8]) -> bool {
     line.strip_prefix(marker).is_some_and(|rest| matches!(rest, [] | [b' ' | b'\t' | b'\r' | b'\n', ..]))
 }
 
+/// A carriage return alone is a line break too, so what follows it might be anything.
 fn is_preamble(line: &[u8]) -> bool {
+    if memchr::memchr(b'\r', line.trim_ascii_end()).is_some() {
+        return false;
+    }
     matches!(line.trim_ascii_start(), [] | [b'#', ..]) || line.first() == Some(&b'%')
 }

@@ -22,7 +22,7 @@ fn skip_preamble(text: &str) -> &str {
     let mut rest = text.trim_start_matches('\u{feff}').trim_start();
     loop {
         let skipped = match rest.as_bytes() {
-            [b'#', ..] => rest.find('\n').map_or("", |end| &rest[end..]),
+            [b'#', ..] => rest.find(['\n', '\r']).map_or("", |end| &rest[end..]),
             [b'-', b'-', b'-', b' ' | b'\t' | b'\r' | b'\n', ..] => &rest[3..],
             _ => return rest,
         };
@@ -158,14 +158,18 @@ impl<'a> JsonDocuments<'a> {
             .position(|byte| !matches!(byte, b'-' | b'+' | b'.' | b'0'..=b'9' | b'e' | b'E'))
             .unwrap_or(bytes.len() - start);
         let text = &self.text[start..start + length];
-        let number: Number = serde_json::from_str(text)
-            .map_err(|_| self.syntax(start, format!("{text:?} is not a JSON number")))?;
+        let parsed = serde_json::from_str::<Number>(text);
+        let number = match parsed {
+            Ok(number) => number,
+            Err(_) => return Err(self.syntax(start, format!("{text:?} is not a JSON number"))),
+        };
         self.at += length;
         Ok(match (number.as_i64(), number.as_u64()) {
             (Some(int), _) => Scalar::Int(int),
             (None, Some(int)) => Scalar::Unsigned(int),
             (None, None) if text == "-0" => Scalar::Int(0),
-            (None, None) => Scalar::Exact(number),
+            // serde_json's own floats may be off by the last bit.
+            (None, None) => Scalar::Exact(text.parse().ok().and_then(Number::from_f64).unwrap_or(number)),
         })
     }
 
@@ -184,11 +188,16 @@ impl<'a> JsonDocuments<'a> {
         loop {
             self.skip_whitespace();
             match self.text.as_bytes()[self.at..] {
-                [b'#', ..] => self.skip_line(),
+                [b'#', ..] => self.skip_comment(),
                 [b'.', b'.', b'.'] | [b'.', b'.', b'.', b'\r' | b'\n' | b' ', ..] => self.at += 3,
                 _ => return,
             }
         }
+    }
+
+    fn skip_comment(&mut self) {
+        let rest = &self.text.as_bytes()[self.at..];
+        self.at += memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
     }
 
     fn skip_line(&mut self) {
@@ -196,8 +205,14 @@ impl<'a> JsonDocuments<'a> {
         self.at += memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
     }
 
-    /// After a broken document: the next line that begins one.
-    fn resume(&mut self) {
+    /// After a broken document: the next line that begins one, `from` where it broke on. Never back, so that any number
+    /// of broken documents costs one pass.
+    fn resume(&mut self, begun: usize, from: usize) {
+        let bytes = self.text.as_bytes();
+        self.at = from.clamp(begun, bytes.len());
+        if self.at > begun && bytes[self.at - 1] == b'\n' && matches!(self.peek(), Some(b'{' | b'[')) {
+            return;
+        }
         while self.at < self.text.len() {
             self.skip_line();
             if matches!(self.peek(), Some(b'{' | b'[')) {
@@ -256,9 +271,8 @@ impl Iterator for JsonDocuments<'_> {
             Some(b'{' | b'[') => self.document(),
             _ => Err(self.expected("`{` or `[`")),
         };
-        if result.is_err() {
-            self.at = begun;
-            self.resume();
+        if let Err(error) = &result {
+            self.resume(begun, (error.at.offset - self.start.offset) as usize);
         }
         result.transpose()
     }
