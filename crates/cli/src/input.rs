@@ -4,7 +4,7 @@
 use std::io::{IsTerminal, Read};
 use std::path::Path;
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use meshward_manifest::{Document, Documents, Options, Place, Span};
 
 use crate::exit::Failure;
@@ -24,7 +24,8 @@ impl Input {
     /// Reads `path`, or standard input for `-`. Every document that cannot be read is reported; one is enough to fail,
     /// because half a file may be less than its author meant.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let name = if path == Path::new("-") { "standard input".to_string() } else { path.display().to_string() };
+        let name =
+            if path == Path::new("-") { "standard input".to_string() } else { path.display().to_string() };
         let text = bytes(path).map_err(|error| Failure::input(format!("cannot read {name}: {error}")))?;
         let mut input = Self { name, text, documents: Vec::new() };
         let mut broken = Vec::new();
@@ -37,12 +38,17 @@ impl Input {
         if !broken.is_empty() {
             let reports: Vec<String> = broken
                 .iter()
-                .map(|error| input.report(Level::ERROR, &error.problem.to_string(), Some(Span::empty(error.at))))
+                .map(|error| {
+                    input.report(Level::ERROR, &error.problem.to_string(), Some(Span::empty(error.at)))
+                })
                 .collect();
             return Err(Failure::Reported(reports.join("\n")));
         }
         if input.documents.is_empty() {
-            return Err(Failure::input(format!("{}: no document; accepted: YAML or JSON with at least one", input.name)));
+            return Err(Failure::input(format!(
+                "{}: no document; accepted: YAML or JSON with at least one",
+                input.name
+            )));
         }
         Ok(input)
     }
@@ -64,7 +70,7 @@ impl Input {
         };
         let title = level.primary_title(message);
         let Some(span) = span else {
-            return format!("{}\n  --> {}", renderer.render(&[title.into()]), self.name);
+            return format!("{}\n  --> {}", renderer.render(&[Group::with_title(title)]), self.name);
         };
         let window = Window::around(&self.text, &span);
         let snippet = Snippet::source(window.text.as_str())
@@ -100,13 +106,15 @@ impl Window {
         let at = (span.start.offset as usize).min(text.len());
         let line_start = text[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
         let start = line_start.max(at.saturating_sub(Self::LONGEST));
-        let line_end = text[at..].iter().position(|byte| *byte == b'\n').map_or(text.len(), |length| at + length);
+        let line_end =
+            text[at..].iter().position(|byte| *byte == b'\n').map_or(text.len(), |length| at + length);
         let end = line_end.min(at + Self::LONGEST);
         let before = String::from_utf8_lossy(&text[start..at]).into_owned();
         let after = String::from_utf8_lossy(&text[at..end]).into_owned();
         let marked = (span.end as usize).clamp(at, end) - at;
         // Lossy decoding may have changed lengths; what is marked has to end on a character.
-        let marked = (0..=marked.min(after.len())).rev().find(|length| after.is_char_boundary(*length)).unwrap_or(0);
+        let marked =
+            (0..=marked.min(after.len())).rev().find(|length| after.is_char_boundary(*length)).unwrap_or(0);
         let span = before.len()..before.len() + marked.max(usize::from(!after.is_empty()));
         Self { text: before + &after, first_line: span_line(text, line_start), span }
     }

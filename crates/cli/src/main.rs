@@ -35,9 +35,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     Rules(verb::rules::Arguments),
-    Trace(verb::trace::Arguments),
     Program(verb::program::Arguments),
-    Demo(verb::demo::Arguments),
     Version(verb::version::Arguments),
     Completions(verb::completions::Arguments),
     #[command(hide = true)]
@@ -52,9 +50,7 @@ pub(crate) fn command() -> clap::Command {
 fn run(verb: Verb) -> Outcome {
     match verb {
         Verb::Rules(arguments) => verb::rules::run(arguments),
-        Verb::Trace(arguments) => verb::trace::run(arguments),
         Verb::Program(arguments) => verb::program::run(arguments),
-        Verb::Demo(arguments) => verb::demo::run(arguments),
         Verb::Version(arguments) => verb::version::run(arguments),
         Verb::Completions(arguments) => verb::completions::run(arguments),
         Verb::Generate(arguments) => verb::generate::run(arguments),
@@ -63,7 +59,7 @@ fn run(verb: Verb) -> Outcome {
 
 fn main() -> ExitCode {
     // clap prints its own errors and ends with 2, the code for wrong input.
-    match run(Cli::parse().verb) {
+    match run(Cli::parse_from(source::command_line()).verb) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

@@ -1,17 +1,23 @@
 //! Where a verb's rules come from: a mesh's own flags (`istio --istio-inbound-ports '*'`) or a pod (`pod FILE`). The
 //! subcommands for the meshes are made from the dialects' own tables, so `--help` lists exactly what is accepted.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Command, FromArgMatches, Subcommand, value_parser};
-use meshward_redirect::Mesh;
-use meshward_redirect::dialect::{self, Origin, Settings, flags};
+use meshward_manifest::{Document, Place};
+use meshward_redirect::dialect::{self, Effect, Flag, Origin, Settings, Surroundings, flags, kuma};
+use meshward_redirect::{Mesh, RuleSet};
+
+use crate::exit::Failure;
+use crate::input::Input;
+use crate::terminal;
 
 /// What the rules are to be made from.
 #[derive(Debug, Clone)]
 pub(crate) enum Source {
     /// A mesh and its flags.
-    Flags(Mesh, Settings),
+    Flags(MeshFlags),
     /// The pods of a file.
     Pod(PodSource),
 }
@@ -28,12 +34,13 @@ pub(crate) struct PodSource {
 /// Letters and long names that our own verbs use; a peer's flag of that name keeps its other form, or has none: all of
 /// these change no rule, except `-o`, whose long form stays.
 const TAKEN_SHORT: [char; 2] = ['o', 'h'];
-const TAKEN_LONG: [&str; 1] = ["netns"];
+const TAKEN_LONG: [&str; 2] = ["netns", "dry-run"];
 
 impl Subcommand for Source {
     fn augment_subcommands(command: Command) -> Command {
         let command = command.subcommand_required(true).arg_required_else_help(true);
-        let command = Mesh::ALL.into_iter().fold(command, |command, mesh| command.subcommand(mesh_command(mesh)));
+        let command =
+            Mesh::ALL.into_iter().fold(command, |command, mesh| command.subcommand(mesh_command(mesh)));
         command.subcommand(pod_command())
     }
 
@@ -80,11 +87,11 @@ fn pod_command() -> Command {
 
 impl FromArgMatches for Source {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let (name, matches) = matches
-            .subcommand()
-            .ok_or_else(|| clap::Error::raw(clap::error::ErrorKind::MissingSubcommand, "a mesh or `pod FILE` is needed\n"))?;
+        let (name, matches) = matches.subcommand().ok_or_else(|| {
+            clap::Error::raw(clap::error::ErrorKind::MissingSubcommand, "a mesh or `pod FILE` is needed\n")
+        })?;
         match Mesh::ALL.into_iter().find(|mesh| mesh.name() == name) {
-            Some(mesh) => Ok(Source::Flags(mesh, settings(mesh, matches))),
+            Some(mesh) => Ok(Source::Flags(MeshFlags { mesh, matches: matches.clone() })),
             None => Ok(Source::Pod(PodSource {
                 file: matches.get_one::<PathBuf>("file").cloned().unwrap_or_default(),
                 namespace: matches.get_one::<PathBuf>("namespace").cloned(),
@@ -98,11 +105,81 @@ impl FromArgMatches for Source {
     }
 }
 
-/// The environment first, then the flags over it, as in the peers.
-fn settings(mesh: Mesh, matches: &ArgMatches) -> Settings {
-    let flags = dialect::flags_of(mesh);
-    let mut settings = Settings::new(flags);
-    settings.environment(|variable| std::env::var(variable).ok(), |variable| Origin::Variable { variable: variable.into() });
-    flags::collect(flags, matches, &mut settings, |flag| Origin::Flag { flag: format!("--{flag}") });
-    settings
+/// A mesh with the flags it was given.
+#[derive(Debug, Clone)]
+pub(crate) struct MeshFlags {
+    pub(crate) mesh: Mesh,
+    matches: ArgMatches,
+}
+
+impl MeshFlags {
+    /// The settings, in the peers' order: configuration files, over them the environment, over it the flags.
+    pub(crate) fn settings(&self) -> Result<Settings, Failure> {
+        let flags = dialect::flags_of(self.mesh);
+        let mut settings = Settings::new(flags);
+        if self.mesh == Mesh::Kuma {
+            self.kuma_files(&mut settings)?;
+        }
+        flags::environment(&process_environment(flags), &mut settings, |variable| Origin::Variable {
+            variable: variable.into(),
+        });
+        flags::collect(flags, &self.matches, &mut settings, |flag| Origin::Flag {
+            flag: format!("--{flag}"),
+        });
+        Ok(settings)
+    }
+
+    fn kuma_files(&self, settings: &mut Settings) -> Result<(), Failure> {
+        let given = self.matches.get_many::<String>("config").into_iter().flatten();
+        for file in given.flat_map(|files| files.split(',')).filter(|file| !file.is_empty()) {
+            let input = Input::read(Path::new(file))?;
+            for document in &input.documents {
+                let origin = |path: &str| Origin::File { file: input.name.clone(), path: path.into() };
+                let lints = kuma::config::apply(&document.value, settings, origin).map_err(|error| {
+                    Failure::Reported(input.error(&error.to_string(), config_place(document, &error.origin)))
+                })?;
+                lints.iter().for_each(|lint| terminal::warning(&format!("{}: {lint}", input.name)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The rules, and lints told to the user.
+    pub(crate) fn build(&self, surroundings: Surroundings) -> Result<RuleSet, Failure> {
+        let built = dialect::build(self.mesh, &self.settings()?, surroundings).map_err(Failure::input)?;
+        built.lints.iter().for_each(|lint| terminal::warning(&lint.to_string()));
+        Ok(built.rules)
+    }
+}
+
+/// The line of a configuration file that a setting stands on.
+fn config_place(document: &Document, origin: &Origin) -> Option<Place> {
+    let Origin::File { path, .. } = origin else { return None };
+    document.object().nearest(&format!("/{}", path.replace('.', "/"))).map(|(place, _)| place)
+}
+
+/// The variables of this process that the table names. Flags without effect stay out: theirs may hold secrets.
+fn process_environment(flags: &[Flag]) -> Vec<(String, String)> {
+    let names = flags.iter().filter(|flag| flag.effect == Effect::Rules).flat_map(|flag| flag.environment);
+    names.filter_map(|name| Some(((*name).to_string(), std::env::var(name).ok()?))).collect()
+}
+
+/// The command line with Consul's one-dash long flags (`-proxy-uid 5995`, as Go's flag package takes them) written with
+/// two, as everybody else's parsers want them.
+pub(crate) fn command_line() -> Vec<OsString> {
+    let known = |word: &str| {
+        let name = word.split('=').next().unwrap_or(word);
+        dialect::flags_of(Mesh::Consul).iter().any(|flag| flag.long == name)
+    };
+    let mut consul = false;
+    std::env::args_os()
+        .map(|word| {
+            let Some(text) = word.to_str() else { return word };
+            consul |= text == Mesh::Consul.name();
+            match text.strip_prefix('-') {
+                Some(flag) if consul && known(flag) => format!("--{flag}").into(),
+                _ => word,
+            }
+        })
+        .collect()
 }

@@ -35,7 +35,8 @@ impl CommandLine<'_, '_> {
             }
         }
         let container = self.container.name().to_string();
-        let origin = |flag: &str| Origin::Argument { container: container.clone(), flag: format!("--{flag}") };
+        let origin =
+            |flag: &str| Origin::Argument { container: container.clone(), flag: format!("--{flag}") };
         let parsed = flags::parse_arguments(self.program, settings.flags(), &arguments, settings, origin);
         match parsed {
             Ok(()) => Some(()),
@@ -56,11 +57,14 @@ impl CommandLine<'_, '_> {
                 scope.warnings.push(Warning::Unresolved { container: name.into(), what });
             }
         }
-        if self.container.has_foreign_environment() && settings.flags().iter().any(|flag| !flag.environment.is_empty()) {
+        if self.container.has_foreign_environment()
+            && settings.flags().iter().any(|flag| !flag.environment.is_empty())
+        {
             let what = "envFrom".to_string();
             scope.warnings.push(Warning::Unresolved { container: name.into(), what });
         }
-        let origin = |variable: &str| Origin::Environment { container: name.into(), variable: variable.into() };
+        let origin =
+            |variable: &str| Origin::Environment { container: name.into(), variable: variable.into() };
         flags::environment(&environment.known(), settings, origin);
     }
 }

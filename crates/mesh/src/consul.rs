@@ -61,7 +61,11 @@ pub(crate) fn read(scope: &mut Scope<'_>) -> Option<Reading> {
     }
 }
 
-fn init_container(scope: &mut Scope<'_>, container: &Container<'_>, mut settings: Settings) -> Option<Reading> {
+fn init_container(
+    scope: &mut Scope<'_>,
+    container: &Container<'_>,
+    mut settings: Settings,
+) -> Option<Reading> {
     let environment = container.environment();
     let Some(text) = environment.get(CONSUL_CONFIG) else {
         scope.problems.push(Problem::OutOfReach {
@@ -156,7 +160,9 @@ fn users(scope: &mut Scope<'_>, settings: &mut Settings) {
     let own = init.and_then(|container| security_id(scope, &container, "runAsUser"));
     let (mut users, mut origin) = match own {
         Some((id, path)) => (id.to_string(), Origin::Field { path }),
-        None => (INIT_USER.to_string(), Origin::Derived { from: "the user of Consul's init container".into() }),
+        None => {
+            (INIT_USER.to_string(), Origin::Derived { from: "the user of Consul's init container".into() })
+        }
     };
     if let Some(found) = scope.on_pod("consul.hashicorp.com/transparent-proxy-exclude-uids") {
         users = format!("{users},{}", found.value);

@@ -165,7 +165,8 @@ impl Environment {
             if let Some(after) = rest.strip_prefix('$') {
                 expanded.push('$');
                 rest = after;
-            } else if let Some((name, after)) = rest.strip_prefix('(').and_then(|after| after.split_once(')')) {
+            } else if let Some((name, after)) = rest.strip_prefix('(').and_then(|after| after.split_once(')'))
+            {
                 match self.variables.iter().find(|(known, _)| known == name) {
                     Some((_, Some(value))) => expanded.push_str(value),
                     Some((_, None)) => return Err(Unresolved(name.to_string())),

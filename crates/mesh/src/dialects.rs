@@ -34,7 +34,9 @@ pub(crate) fn check(mesh: Mesh, settings: &Settings) -> Result<Vec<Lint>, Vec<In
         match parse(mesh, &trial) {
             Ok(lints) if problems.is_empty() => return Ok(lints),
             Ok(_) => return Err(problems),
-            Err(problem) if problems.iter().any(|known| known.option == problem.option) => return Err(problems),
+            Err(problem) if problems.iter().any(|known| known.option == problem.option) => {
+                return Err(problems);
+            }
             Err(problem) => {
                 trial.reset(problem.option);
                 problems.push(problem);

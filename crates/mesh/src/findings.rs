@@ -91,7 +91,10 @@ fn istio(container: &Container<'_>) -> Option<Role> {
 /// program of its own, or (Istio before 1.5, by the name `istio-init`) as the image's entry point.
 pub(crate) fn istio_iptables<'a>(container: &Container<'a>) -> Option<Vec<&'a str>> {
     let line: Vec<&str> = container.command_line().collect();
-    let program = line.iter().take(4).position(|word| matches!(file_name(word), "istio-iptables" | "istio-iptables.sh"));
+    let program = line
+        .iter()
+        .take(4)
+        .position(|word| matches!(file_name(word), "istio-iptables" | "istio-iptables.sh"));
     match program {
         Some(position) => Some(line[position + 1..].to_vec()),
         None => (container.name() == "istio-init" && line.first().is_some_and(|word| word.starts_with('-')))
@@ -104,10 +107,9 @@ fn linkerd(container: &Container<'_>) -> Option<Role> {
         if linkerd_proxy_init(container).is_some() {
             return Some(Role::Setup);
         }
-        let validates = container
-            .command_line()
-            .next()
-            .is_some_and(|word| matches!(file_name(word), "linkerd2-network-validator" | "linkerd-network-validator"));
+        let validates = container.command_line().next().is_some_and(|word| {
+            matches!(file_name(word), "linkerd2-network-validator" | "linkerd-network-validator")
+        });
         if validates || container.name() == "linkerd-network-validator" {
             return Some(Role::Validator);
         }
@@ -122,7 +124,9 @@ pub(crate) fn linkerd_proxy_init<'a>(container: &Container<'a>) -> Option<Vec<&'
     if matches!(file_name(first), "linkerd2-proxy-init" | "proxy-init" | "linkerd-proxy-init") {
         return Some(line[1..].to_vec());
     }
-    let has = |flag: &str| line.iter().any(|word| *word == flag || word.strip_prefix(flag).is_some_and(|v| v.starts_with('=')));
+    let has = |flag: &str| {
+        line.iter().any(|word| *word == flag || word.strip_prefix(flag).is_some_and(|v| v.starts_with('=')))
+    };
     let shaped = has("--incoming-proxy-port") && has("--outgoing-proxy-port");
     (first.starts_with('-') && (shaped || container.name() == "linkerd-init")).then_some(line)
 }
@@ -156,7 +160,9 @@ pub(crate) const CONSUL_CONFIG: &str = "CONSUL_REDIRECT_TRAFFIC_CONFIG";
 fn consul(container: &Container<'_>) -> Option<Role> {
     if container.is_init() && !container.is_native_sidecar() {
         let environment = container.environment();
-        if environment.get(CONSUL_CONFIG).is_some_and(|text| !text.is_empty()) || environment.is_unresolved(CONSUL_CONFIG) {
+        if environment.get(CONSUL_CONFIG).is_some_and(|text| !text.is_empty())
+            || environment.is_unresolved(CONSUL_CONFIG)
+        {
             return Some(Role::Setup);
         }
         // The same container in CNI mode: it logs the proxy in and leaves the rules to others.
@@ -166,9 +172,9 @@ fn consul(container: &Container<'_>) -> Option<Role> {
         }
     }
     let name = container.name();
-    let proxy = ["consul-dataplane", "envoy-sidecar"].into_iter().any(|proxy| {
-        name.strip_prefix(proxy).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-    });
+    let proxy = ["consul-dataplane", "envoy-sidecar"]
+        .into_iter()
+        .any(|proxy| name.strip_prefix(proxy).is_some_and(|rest| rest.is_empty() || rest.starts_with('-')));
     proxy.then_some(Role::Proxy)
 }
 
@@ -190,14 +196,29 @@ mod tests {
     fn setup_containers_are_told_by_what_they_run() {
         for (value, mesh) in [
             (json!({"name": "x", "args": ["istio-iptables", "-p", "15001"]}), Mesh::Istio),
-            (json!({"name": "x", "command": ["/usr/local/bin/pilot-agent", "istio-iptables"], "args": ["-p", "1"]}), Mesh::Istio),
+            (
+                json!({"name": "x", "command": ["/usr/local/bin/pilot-agent", "istio-iptables"], "args": ["-p", "1"]}),
+                Mesh::Istio,
+            ),
             (json!({"name": "x", "command": ["/usr/local/bin/istio-iptables.sh"]}), Mesh::Istio),
             (json!({"name": "istio-init", "args": ["-p", "15001"]}), Mesh::Istio),
-            (json!({"name": "x", "command": ["/usr/lib/linkerd/linkerd2-proxy-init"], "args": []}), Mesh::Linkerd),
-            (json!({"name": "x", "args": ["--incoming-proxy-port=4143", "--outgoing-proxy-port", "4140"]}), Mesh::Linkerd),
+            (
+                json!({"name": "x", "command": ["/usr/lib/linkerd/linkerd2-proxy-init"], "args": []}),
+                Mesh::Linkerd,
+            ),
+            (
+                json!({"name": "x", "args": ["--incoming-proxy-port=4143", "--outgoing-proxy-port", "4140"]}),
+                Mesh::Linkerd,
+            ),
             (json!({"name": "linkerd-init", "args": ["-p", "4143"]}), Mesh::Linkerd),
-            (json!({"name": "x", "command": ["/usr/bin/kumactl", "install", "transparent-proxy"]}), Mesh::Kuma),
-            (json!({"name": "x", "env": [{"name": "CONSUL_REDIRECT_TRAFFIC_CONFIG", "value": "{}"}]}), Mesh::Consul),
+            (
+                json!({"name": "x", "command": ["/usr/bin/kumactl", "install", "transparent-proxy"]}),
+                Mesh::Kuma,
+            ),
+            (
+                json!({"name": "x", "env": [{"name": "CONSUL_REDIRECT_TRAFFIC_CONFIG", "value": "{}"}]}),
+                Mesh::Consul,
+            ),
         ] {
             assert_eq!(init(value.clone()), Some((mesh, Role::Setup)), "{value}");
         }
@@ -206,13 +227,19 @@ mod tests {
     #[test]
     fn validators_leave_the_rules_to_others() {
         for (value, mesh) in [
-            (json!({"name": "x", "args": ["istio-iptables", "--run-validation", "--skip-rule-apply"]}), Mesh::Istio),
+            (
+                json!({"name": "x", "args": ["istio-iptables", "--run-validation", "--skip-rule-apply"]}),
+                Mesh::Istio,
+            ),
             (json!({"name": "istio-validation"}), Mesh::Istio),
             (json!({"name": "linkerd-network-validator"}), Mesh::Linkerd),
             (json!({"name": "x", "command": ["/usr/lib/linkerd/linkerd2-network-validator"]}), Mesh::Linkerd),
             (json!({"name": "kuma-validator"}), Mesh::Kuma),
             (json!({"name": "consul-connect-inject-init"}), Mesh::Consul),
-            (json!({"name": "consul-connect-inject-init-web", "env": [{"name": "CONSUL_REDIRECT_TRAFFIC_CONFIG"}]}), Mesh::Consul),
+            (
+                json!({"name": "consul-connect-inject-init-web", "env": [{"name": "CONSUL_REDIRECT_TRAFFIC_CONFIG"}]}),
+                Mesh::Consul,
+            ),
         ] {
             assert_eq!(init(value.clone()), Some((mesh, Role::Validator)), "{value}");
         }

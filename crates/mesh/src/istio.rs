@@ -42,10 +42,12 @@ pub(crate) fn read(scope: &mut Scope<'_>) -> Option<Reading> {
     }
     let mut settings = Settings::new(istio::FLAGS);
     let validator = scope.findings.first(Mesh::Istio, Role::Validator);
-    let with_arguments = setup.or(validator).and_then(|container| Some((container, istio_iptables(&container)?)));
+    let with_arguments =
+        setup.or(validator).and_then(|container| Some((container, istio_iptables(&container)?)));
     let source = match with_arguments {
         Some((container, words)) => {
-            CommandLine { program: "istio-iptables", container: &container, words }.read(scope, &mut settings)?;
+            CommandLine { program: "istio-iptables", container: &container, words }
+                .read(scope, &mut settings)?;
             Source::InitContainer
         }
         None if scope.on_pod("sidecar.istio.io/status").is_none() && !scope.is_seed_member() => {
@@ -89,10 +91,18 @@ fn derived(from: &str) -> Origin {
 }
 
 /// One option from one annotation, or from the plugin's default.
-fn from_annotation(scope: &Scope<'_>, settings: &mut Settings, option: &str, key: &str, default: Option<&str>) {
+fn from_annotation(
+    scope: &Scope<'_>,
+    settings: &mut Settings,
+    option: &str,
+    key: &str,
+    default: Option<&str>,
+) {
     match (scope.on_pod(key), default) {
         (Some(found), _) => settings.set(option, found.value, found.origin),
-        (None, Some(default)) => settings.set(option, default, derived("Istio's default where there is no annotation")),
+        (None, Some(default)) => {
+            settings.set(option, default, derived("Istio's default where there is no annotation"))
+        }
         (None, None) => {}
     }
 }
@@ -132,12 +142,21 @@ fn annotations<'a>(
         }
     }
     if settings.switch("redirect-dns") == Ok(true) {
-        settings.set("capture-all-dns", "true", derived("redirect-dns, which means every server in CNI mode"));
+        settings.set(
+            "capture-all-dns",
+            "true",
+            derived("redirect-dns, which means every server in CNI mode"),
+        );
     }
 }
 
 /// The annotation, else what the injector told the proxy.
-fn mode<'a>(scope: &mut Scope<'a>, proxies: &[Container<'a>], configs: &ProxyConfigs, settings: &mut Settings) {
+fn mode<'a>(
+    scope: &mut Scope<'a>,
+    proxies: &[Container<'a>],
+    configs: &ProxyConfigs,
+    settings: &mut Settings,
+) {
     if let Some(found) = scope.on_pod("sidecar.istio.io/interceptionMode") {
         settings.set(MODE, found.value, found.origin);
     } else if let Some((value, origin)) = configs.variable(scope, proxies, "ISTIO_META_INTERCEPTION_MODE") {

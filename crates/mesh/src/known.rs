@@ -47,7 +47,9 @@ fn known(prefix: &Prefix, key: &str) -> bool {
 
 /// Whether the value of this annotation decides rules (and so would be missed if it were a label).
 pub(crate) fn affects_rules(key: &str) -> bool {
-    PREFIXES.iter().any(|prefix| under(key, prefix.prefix) && prefix.rules.contains(&&key[prefix.prefix.len()..]))
+    PREFIXES
+        .iter()
+        .any(|prefix| under(key, prefix.prefix) && prefix.rules.contains(&&key[prefix.prefix.len()..]))
 }
 
 /// Whether the key belongs to a mesh or to us.
@@ -96,7 +98,10 @@ mod tests {
         for (key, near) in [
             ("traffic.sidecar.istio.io/excludeInboundPort", "traffic.sidecar.istio.io/excludeInboundPorts"),
             ("traffic.sidecar.istio.io/excludeinboundports", "traffic.sidecar.istio.io/excludeInboundPorts"),
-            ("traffic.sidecar.istio.io/includeOutboundIpRange", "traffic.sidecar.istio.io/includeOutboundIPRanges"),
+            (
+                "traffic.sidecar.istio.io/includeOutboundIpRange",
+                "traffic.sidecar.istio.io/includeOutboundIPRanges",
+            ),
             ("sidecar.istio.io/excludeInboundPorts", "traffic.sidecar.istio.io/excludeInboundPorts"),
             ("sidecar.istio.io/interceptMode", "sidecar.istio.io/interceptionMode"),
             ("istio.io/reroute-virtual-interface", "istio.io/reroute-virtual-interfaces"),
@@ -105,7 +110,10 @@ mod tests {
             ("linkerd.io/skip-outbound-ports", "config.linkerd.io/skip-outbound-ports"),
             ("traffic.kuma.io/exclude-inbound-port", "traffic.kuma.io/exclude-inbound-ports"),
             ("kuma.io/exclude-inbound-ports", "traffic.kuma.io/exclude-inbound-ports"),
-            ("consul.hashicorp.com/transparent-proxy-exclude-uid", "consul.hashicorp.com/transparent-proxy-exclude-uids"),
+            (
+                "consul.hashicorp.com/transparent-proxy-exclude-uid",
+                "consul.hashicorp.com/transparent-proxy-exclude-uids",
+            ),
             ("meshward.dev/redirct", "meshward.dev/redirect"),
         ] {
             assert_eq!(suggestion(key), Some(Some(near)), "{key}");

@@ -51,7 +51,8 @@ fn gateway(scope: &Scope<'_>) -> Option<Reason> {
     if let Some(found) = scope.on_pod("kuma.io/gateway").filter(|found| found.value == "builtin") {
         return Some(Reason::Gateway { mesh, by: found.says() });
     }
-    let builtin = scope.findings.all(mesh, Role::Proxy).find(|container| container.name() == "kuma-gateway")?;
+    let builtin =
+        scope.findings.all(mesh, Role::Proxy).find(|container| container.name() == "kuma-gateway")?;
     Some(Reason::Gateway { mesh, by: format!("its proxy is {}", builtin.name()) })
 }
 
@@ -82,9 +83,11 @@ fn configuration(scope: &mut Scope<'_>, settings: &mut Settings) -> Option<bool>
     };
     match kuma::config::apply(&document, settings, origin) {
         Ok(lints) => {
-            scope.warnings.extend(lints.into_iter().map(|lint| Warning::Pod {
-                message: format!("{}: {}", found.place(), lint.message),
-            }));
+            scope.warnings.extend(
+                lints
+                    .into_iter()
+                    .map(|lint| Warning::Pod { message: format!("{}: {}", found.place(), lint.message) }),
+            );
             Some(true)
         }
         Err(problem) => {
@@ -94,10 +97,15 @@ fn configuration(scope: &mut Scope<'_>, settings: &mut Settings) -> Option<bool>
     }
 }
 
-fn init_container(scope: &mut Scope<'_>, container: &Container<'_>, mut settings: Settings) -> Option<Reading> {
+fn init_container(
+    scope: &mut Scope<'_>,
+    container: &Container<'_>,
+    mut settings: Settings,
+) -> Option<Reading> {
     let words = kuma_transparent_proxy(container)?;
     let annotated = configuration(scope, &mut settings)?;
-    CommandLine { program: "kumactl install transparent-proxy", container, words }.read(scope, &mut settings)?;
+    CommandLine { program: "kumactl install transparent-proxy", container, words }
+        .read(scope, &mut settings)?;
     let files = settings.get("config");
     for file in files.elements() {
         if is_annotation(scope.pod.spec(), container, file) {
@@ -123,13 +131,17 @@ fn init_container(scope: &mut Scope<'_>, container: &Container<'_>, mut settings
 /// Whether a file of the container is the configuration annotation, through a downward API volume.
 fn is_annotation(spec: &Value, container: &Container<'_>, file: &str) -> bool {
     let fields = format!("metadata.annotations['{CONFIG}']");
-    container.mounts().filter_map(|(volume, path)| Some((volume, file.strip_prefix(path)?))).any(|(volume, rest)| {
-        let volumes = spec.get("volumes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let volume = volumes.iter().find(|known| known.get("name").and_then(Value::as_str) == Some(volume));
-        let items = volume.and_then(|volume| volume.pointer("/downwardAPI/items")?.as_array());
-        items.into_iter().flatten().any(|item| {
-            item.get("path").and_then(Value::as_str) == Some(rest.trim_start_matches('/'))
-                && item.pointer("/fieldRef/fieldPath").and_then(Value::as_str) == Some(fields.as_str())
-        })
-    })
+    container.mounts().filter_map(|(volume, path)| Some((volume, file.strip_prefix(path)?))).any(
+        |(volume, rest)| {
+            let volumes =
+                spec.get("volumes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            let volume =
+                volumes.iter().find(|known| known.get("name").and_then(Value::as_str) == Some(volume));
+            let items = volume.and_then(|volume| volume.pointer("/downwardAPI/items")?.as_array());
+            items.into_iter().flatten().any(|item| {
+                item.get("path").and_then(Value::as_str) == Some(rest.trim_start_matches('/'))
+                    && item.pointer("/fieldRef/fieldPath").and_then(Value::as_str) == Some(fields.as_str())
+            })
+        },
+    )
 }

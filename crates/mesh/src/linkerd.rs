@@ -21,8 +21,11 @@ const API_SERVER_PORTS: &str = "443,6443";
 pub(crate) fn read(scope: &mut Scope<'_>) -> Option<Reading> {
     let mut settings = Settings::new(linkerd::FLAGS);
     let setup = scope.findings.first(Mesh::Linkerd, Role::Setup);
-    if let Some((container, words)) = setup.and_then(|container| Some((container, linkerd_proxy_init(&container)?))) {
-        CommandLine { program: "linkerd2-proxy-init", container: &container, words }.read(scope, &mut settings)?;
+    if let Some((container, words)) =
+        setup.and_then(|container| Some((container, linkerd_proxy_init(&container)?)))
+    {
+        CommandLine { program: "linkerd2-proxy-init", container: &container, words }
+            .read(scope, &mut settings)?;
         return Some(Reading::Settings(settings, Source::InitContainer));
     }
     let proxies: Vec<Container<'_>> = scope.findings.all(Mesh::Linkerd, Role::Proxy).collect();
@@ -33,9 +36,18 @@ pub(crate) fn read(scope: &mut Scope<'_>) -> Option<Reading> {
 }
 
 /// An address the proxy listens at, from its environment.
-fn listener<'a>(scope: &mut Scope<'a>, proxies: &[Container<'a>], direction: &str) -> Option<(SocketAddr, Origin)> {
-    for name in [format!("LINKERD2_PROXY_{direction}_LISTEN_ADDRS"), format!("LINKERD2_PROXY_{direction}_LISTEN_ADDR")] {
-        let Some((text, origin)) = proxies.iter().find_map(|proxy| scope.variable(proxy, &name)) else { continue };
+fn listener<'a>(
+    scope: &mut Scope<'a>,
+    proxies: &[Container<'a>],
+    direction: &str,
+) -> Option<(SocketAddr, Origin)> {
+    for name in [
+        format!("LINKERD2_PROXY_{direction}_LISTEN_ADDRS"),
+        format!("LINKERD2_PROXY_{direction}_LISTEN_ADDR"),
+    ] {
+        let Some((text, origin)) = proxies.iter().find_map(|proxy| scope.variable(proxy, &name)) else {
+            continue;
+        };
         // A list holds one address for each family, with the same port.
         let first = text.split(',').map(str::trim).next().unwrap_or_default().parse();
         if let Ok(address) = first {

@@ -115,11 +115,13 @@ impl<'a> Scope<'a> {
             }
             Mesh::Kuma => {
                 let key = "kuma.io/sidecar-injection";
-                one(self.namespace_label(key).or_else(|| self.on_namespace(key)), enabled, "enabled or disabled")
+                one(
+                    self.namespace_label(key).or_else(|| self.on_namespace(key)),
+                    enabled,
+                    "enabled or disabled",
+                )
             }
-            Mesh::Consul => {
-                one(self.on_namespace("consul.hashicorp.com/connect-inject"), switch, SWITCH)
-            }
+            Mesh::Consul => one(self.on_namespace("consul.hashicorp.com/connect-inject"), switch, SWITCH),
         }
     }
 
@@ -202,7 +204,8 @@ impl<'a> Scope<'a> {
         }
         let key = "kuma.io/sidecar-injection";
         if self.on_pod(key).is_some() {
-            self.warnings.push(Warning::Deprecated { key: key.into(), instead: "the label of the same name" });
+            self.warnings
+                .push(Warning::Deprecated { key: key.into(), instead: "the label of the same name" });
         }
     }
 }

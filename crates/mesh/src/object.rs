@@ -92,7 +92,8 @@ mod tests {
     #[test]
     fn lists_are_followed_and_items_inherit_their_kind() {
         let pod = json!({"metadata": {"name": "a"}, "spec": {"containers": []}});
-        let deployment = json!({"kind": "Deployment", "metadata": {"name": "b"}, "spec": {"template": template()}});
+        let deployment =
+            json!({"kind": "Deployment", "metadata": {"name": "b"}, "spec": {"template": template()}});
         let list = json!({"kind": "List", "items": [
             {"kind": "PodList", "items": [pod]}, deployment, {"kind": "Service", "spec": {}}, 7]});
         assert_eq!(pointers(&list), ["Pod a /items/0/items/0", "Deployment b /items/1/spec/template"]);

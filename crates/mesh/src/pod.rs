@@ -32,10 +32,7 @@ impl<'a> PodTemplate<'a> {
     /// The name of that object (its `generateName` where it has no name yet).
     pub fn name(&self) -> &'a str {
         let metadata = self.object.get("metadata");
-        ["name", "generateName"]
-            .into_iter()
-            .find_map(|key| metadata?.get(key)?.as_str())
-            .unwrap_or_default()
+        ["name", "generateName"].into_iter().find_map(|key| metadata?.get(key)?.as_str()).unwrap_or_default()
     }
 
     /// The namespace that object names, if it does.
@@ -86,8 +83,9 @@ impl<'a> PodTemplate<'a> {
     pub fn is_windows(&self) -> bool {
         let spec = self.spec();
         let selector = spec.get("nodeSelector");
-        let selected =
-            |key: &str| selector.and_then(|selector| selector.get(key)).and_then(Value::as_str) == Some("windows");
+        let selected = |key: &str| {
+            selector.and_then(|selector| selector.get(key)).and_then(Value::as_str) == Some("windows")
+        };
         spec.pointer("/os/name").and_then(Value::as_str) == Some("windows")
             || selected("kubernetes.io/os")
             || selected("beta.kubernetes.io/os")
@@ -101,7 +99,8 @@ impl<'a> PodTemplate<'a> {
 
     /// Whether the kubelet reports that init container `name` has ended well.
     pub fn has_completed(&self, name: &str) -> bool {
-        let statuses = (self.kind == "Pod").then(|| self.object.pointer("/status/initContainerStatuses")).flatten();
+        let statuses =
+            (self.kind == "Pod").then(|| self.object.pointer("/status/initContainerStatuses")).flatten();
         statuses.and_then(Value::as_array).is_some_and(|statuses| {
             statuses.iter().any(|status| {
                 status.get("name").and_then(Value::as_str) == Some(name)
@@ -114,11 +113,17 @@ impl<'a> PodTemplate<'a> {
     pub fn oversized(&self) -> Option<String> {
         let entries = |path: &str| {
             let field = self.template.pointer(path);
-            field.map_or(0, |field| field.as_array().map_or_else(|| field.as_object().map_or(0, |o| o.len()), Vec::len))
+            field.map_or(0, |field| {
+                field.as_array().map_or_else(|| field.as_object().map_or(0, |o| o.len()), Vec::len)
+            })
         };
-        for path in ["/metadata/annotations", "/metadata/labels", "/spec/containers", "/spec/initContainers"] {
+        for path in ["/metadata/annotations", "/metadata/labels", "/spec/containers", "/spec/initContainers"]
+        {
             if entries(path) > MOST_ENTRIES {
-                return Some(format!("{} entries in {path}, accepted: at most {MOST_ENTRIES}", entries(path)));
+                return Some(format!(
+                    "{} entries in {path}, accepted: at most {MOST_ENTRIES}",
+                    entries(path)
+                ));
             }
         }
         self.containers().find_map(|container| container.oversized())

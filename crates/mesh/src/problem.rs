@@ -164,9 +164,14 @@ impl fmt::Display for Warning {
             Warning::LabelInsteadOfAnnotation { object, key } => {
                 write!(f, "{key} is a label of the {object}; it is only read as an annotation")
             }
-            Warning::Deprecated { key, instead } => write!(f, "annotation {key} is deprecated; use {instead}"),
+            Warning::Deprecated { key, instead } => {
+                write!(f, "annotation {key} is deprecated; use {instead}")
+            }
             Warning::Unresolved { container, what } => {
-                write!(f, "container {container} takes {what} from a place that cannot be read here; it is ignored")
+                write!(
+                    f,
+                    "container {container} takes {what} from a place that cannot be read here; it is ignored"
+                )
             }
             Warning::ProxyNotExempt { container, user, exempt } => write!(
                 f,

@@ -55,7 +55,11 @@ fn settings(mesh: Mesh, found: &Found<'_>, problems: &mut Vec<Problem>) -> Optio
     };
     let mut invalid = |path: &str, value: Option<&Value>, accepted: &'static str| {
         let text = value.map_or_else(|| "nothing".to_string(), |value| quoted(&value.to_string()));
-        problems.push(Problem::Value { place: format!("{path} in {}", found.place()), found: text, accepted });
+        problems.push(Problem::Value {
+            place: format!("{path} in {}", found.place()),
+            found: text,
+            accepted,
+        });
     };
     if document.get("version").and_then(Value::as_u64) != Some(VERSION) {
         invalid("version", document.get("version"), "1");

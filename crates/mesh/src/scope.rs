@@ -48,8 +48,13 @@ pub(crate) struct Scope<'a> {
 
 impl<'a> Scope<'a> {
     pub(crate) fn new(pod: &'a PodTemplate<'a>, namespace: Option<&'a Value>) -> Self {
-        let mut scope =
-            Self { pod, namespace, findings: Findings::default(), problems: Vec::new(), warnings: Vec::new() };
+        let mut scope = Self {
+            pod,
+            namespace,
+            findings: Findings::default(),
+            problems: Vec::new(),
+            warnings: Vec::new(),
+        };
         scope.check_namespace();
         scope.check_size();
         if scope.problems.is_empty() {
@@ -112,7 +117,8 @@ impl<'a> Scope<'a> {
         let place = || format!("annotation {key} of the {object}");
         match value {
             Value::String(text) if text.len() > LONGEST_ANNOTATION => {
-                let found = format!("{} bytes in {}, accepted: at most {LONGEST_ANNOTATION}", text.len(), place());
+                let found =
+                    format!("{} bytes in {}, accepted: at most {LONGEST_ANNOTATION}", text.len(), place());
                 self.problems.push(Problem::TooLarge(found));
             }
             Value::String(_) => {}

@@ -222,10 +222,14 @@ impl fmt::Display for Reason {
                 write!(f, "the pod was not injected by {mesh}: {missing} is missing")
             }
             Reason::Gateway { mesh, by } => write!(f, "the pod is a {mesh} gateway: {by}"),
-            Reason::InterceptionOff { mesh, by } => write!(f, "{mesh} does not intercept the pod's traffic: {by}"),
+            Reason::InterceptionOff { mesh, by } => {
+                write!(f, "{mesh} does not intercept the pod's traffic: {by}")
+            }
             Reason::ProxyDisabled { mesh, by } => write!(f, "the {mesh} container runs no proxy: {by}"),
             Reason::Ambient { by } => write!(f, "the pod is in Istio's ambient mesh: {by}"),
-            Reason::Skipped { label } => write!(f, "the pod is a build or deployer pod: it has label {label}"),
+            Reason::Skipped { label } => {
+                write!(f, "the pod is a build or deployer pod: it has label {label}")
+            }
         }
     }
 }

@@ -23,8 +23,22 @@ fn pod(case: &Map<String, Value>) -> Value {
     for (key, value) in case {
         if !matches!(
             key.as_str(),
-            "name" | "annotations" | "labels" | "status" | "namespace" | "settings" | "origins" | "source" | "setup"
-                | "proxies" | "warnings" | "nothing" | "says" | "errors" | "annotation" | "already"
+            "name"
+                | "annotations"
+                | "labels"
+                | "status"
+                | "namespace"
+                | "settings"
+                | "origins"
+                | "source"
+                | "setup"
+                | "proxies"
+                | "warnings"
+                | "nothing"
+                | "says"
+                | "errors"
+                | "annotation"
+                | "already"
         ) {
             spec.insert(key.clone(), value.clone());
         }
@@ -46,7 +60,12 @@ fn namespace(case: &Map<String, Value>) -> Option<Value> {
 }
 
 fn texts(value: Option<&Value>) -> Vec<String> {
-    value.and_then(Value::as_array).into_iter().flatten().map(|text| text.as_str().unwrap().to_string()).collect()
+    value
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .map(|text| text.as_str().unwrap().to_string())
+        .collect()
 }
 
 fn text_map(value: Option<&Value>) -> BTreeMap<String, String> {
@@ -79,7 +98,9 @@ fn check_plan(name: &str, case: &Map<String, Value>, plan: &Plan) {
     if let Some(expected) = case.get("setup") {
         let setup = match &plan.setup {
             Setup::InitContainer { name, index, .. } => format!("init {name} {index}"),
-            Setup::Outside { validator: Some(validator) } => format!("validator {} {}", validator.name, validator.index),
+            Setup::Outside { validator: Some(validator) } => {
+                format!("validator {} {}", validator.name, validator.index)
+            }
             Setup::Outside { validator: None } => "outside".into(),
         };
         assert_eq!(setup, expected.as_str().unwrap(), "{name}: setup");
@@ -99,7 +120,11 @@ fn check_plan(name: &str, case: &Map<String, Value>, plan: &Plan) {
     if let Some(annotation) = case.get("annotation") {
         assert_eq!(plan.to_annotation(), annotation.as_str().unwrap(), "{name}: annotation");
     }
-    assert_eq!(plan.already_redirected(), case.get("already").and_then(Value::as_str), "{name}: already redirected");
+    assert_eq!(
+        plan.already_redirected(),
+        case.get("already").and_then(Value::as_str),
+        "{name}: already redirected"
+    );
 }
 
 /// A plan survives being written down and read back.
@@ -120,7 +145,9 @@ fn check(name: &str, case: &Map<String, Value>) {
             check_plan(name, case, plan);
             check_round_trip(name, &pod, namespace.as_ref(), plan);
         }
-        (Ok(Wanted::Nothing(reason)), None, Some(expected), None) => check_reason(name, case, reason, expected),
+        (Ok(Wanted::Nothing(reason)), None, Some(expected), None) => {
+            check_reason(name, case, reason, expected)
+        }
         (Err(error), None, None, errors @ Some(_)) => {
             let problems: Vec<String> = error.problems.iter().map(ToString::to_string).collect();
             assert_listed(name, "errors", &texts(errors), &problems);

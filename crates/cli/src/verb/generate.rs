@@ -30,8 +30,9 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
     let mut command = crate::command();
     command.build();
     match arguments.kind {
-        Kind::Man => clap_mangen::generate_to(command, &arguments.folder)
-            .map_err(|error| Failure::input(format!("cannot write to {}: {error}", arguments.folder.display()))),
+        Kind::Man => clap_mangen::generate_to(command, &arguments.folder).map_err(|error| {
+            Failure::input(format!("cannot write to {}: {error}", arguments.folder.display()))
+        }),
         Kind::Reference => write(&arguments.folder.join("cli.md"), &reference(&command)),
     }
 }

@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use meshward_redirect::dialect::Surroundings;
 use meshward_redirect::netns::{GuardError, NetNs, OpenNetNs};
 use meshward_redirect::nft::Lock;
 use meshward_redirect::program::{self, Backend, Options, ProgramError, Programmed};
 use meshward_redirect::rtnl::RouteSocket;
-use meshward_redirect::dialect::{self, Surroundings};
 use meshward_redirect::{Mesh, RuleSet, render};
 
 use crate::exit::{Failure, Outcome};
@@ -103,7 +103,9 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         return clean(&namespace, mesh_of(arguments.source)?, &options);
     }
     let Some(source) = arguments.source else {
-        return Err(Failure::input("what to put in force is missing: `pod FILE`, or a mesh and its flags (see --help)"));
+        return Err(Failure::input(
+            "what to put in force is missing: `pod FILE`, or a mesh and its flags (see --help)",
+        ));
     };
     let Some(rules) = wanted(source, &namespace)? else { return Ok(()) };
     if arguments.check {
@@ -137,11 +139,7 @@ fn wanted(source: Source, namespace: &NetNs) -> Result<Option<RuleSet>, Failure>
         .map_err(|error| Failure::impossible(chain(&error)))?;
     let surroundings = Surroundings { global_ipv6: Some(global_ipv6) };
     match source {
-        Source::Flags(mesh, settings) => {
-            let built = dialect::build(mesh, &settings, surroundings).map_err(Failure::input)?;
-            built.lints.iter().for_each(|lint| terminal::warning(&lint.to_string()));
-            Ok(Some(built.rules))
-        }
+        Source::Flags(flags) => flags.build(surroundings).map(Some),
         Source::Pod(source) => one_pod(&source, surroundings),
     }
 }
@@ -167,7 +165,7 @@ fn one_pod(source: &PodSource, surroundings: Surroundings) -> Result<Option<Rule
 fn mesh_of(source: Option<Source>) -> Result<Option<Mesh>, Failure> {
     match source {
         None => Ok(None),
-        Some(Source::Flags(mesh, _)) => Ok(Some(mesh)),
+        Some(Source::Flags(flags)) => Ok(Some(flags.mesh)),
         Some(Source::Pod(source)) => {
             let pods = pods::judge(&source, Surroundings::default())?;
             Ok(pods.iter().find_map(|pod| pod.rules.as_ref().ok().map(|(plan, _)| plan.mesh)))
@@ -215,7 +213,8 @@ fn clean(namespace: &NetNs, mesh: Option<Mesh>, options: &Options) -> Outcome {
 
 fn report(namespace: &NetNs, rules: &RuleSet, done: &Programmed) {
     let what = if done.changed { "put in force and read back" } else { "in force already, nothing written" };
-    let mut text = format!("{namespace}: {} of {} {what} ({}, {})\n", count(rules), rules.mesh, done.backend, done.lock);
+    let mut text =
+        format!("{namespace}: {} of {} {what} ({}, {})\n", count(rules), rules.mesh, done.backend, done.lock);
     for item in &done.routing {
         text.push_str(&format!("  added {item}\n"));
     }
@@ -224,7 +223,9 @@ fn report(namespace: &NetNs, rules: &RuleSet, done: &Programmed) {
     }
     terminal::print(&text);
     for foreign in &done.foreign {
-        terminal::warning(&format!("{namespace}: {foreign} is on the same hooks and could decide before our rules"));
+        terminal::warning(&format!(
+            "{namespace}: {foreign} is on the same hooks and could decide before our rules"
+        ));
     }
 }
 

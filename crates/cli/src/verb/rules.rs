@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use meshward_redirect::RuleSet;
-use meshward_redirect::dialect::{self, Surroundings};
+use meshward_redirect::dialect::Surroundings;
 use meshward_redirect::render;
 use serde_json::{Value, json};
 
@@ -57,10 +57,8 @@ fn pretty(value: &Value) -> String {
 
 pub(crate) fn run(arguments: Arguments) -> Outcome {
     match arguments.source {
-        Source::Flags(mesh, settings) => {
-            let built = dialect::build(mesh, &settings, Surroundings::default()).map_err(Failure::input)?;
-            built.lints.iter().for_each(|lint| terminal::warning(&lint.to_string()));
-            terminal::print(&arguments.output.text(&built.rules));
+        Source::Flags(flags) => {
+            terminal::print(&arguments.output.text(&flags.build(Surroundings::default())?))
         }
         Source::Pod(source) => terminal::print(&of_pods(&source, arguments.output)?),
     }

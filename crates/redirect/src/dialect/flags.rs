@@ -155,7 +155,8 @@ pub fn collect(
     origin: impl Fn(&str) -> Origin,
 ) {
     for flag in flags {
-        let Some(values) = matches.get_many::<String>(flag.long) else { continue };
+        // A command line that has a use of its own for a name leaves that flag out.
+        let Ok(Some(values)) = matches.try_get_many::<String>(flag.long) else { continue };
         let values: Vec<&str> = values.map(String::as_str).collect();
         let value = match flag.kind {
             FlagKind::List(_) => values.join(","),
