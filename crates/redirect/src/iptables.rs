@@ -39,6 +39,9 @@ pub enum Variant {
 }
 
 impl Variant {
+    /// Both.
+    pub const ALL: [Variant; 2] = [Variant::Nft, Variant::Legacy];
+
     /// The word in the programs' names.
     pub fn name(self) -> &'static str {
         match self {

@@ -77,6 +77,17 @@ pub struct ForeignChain {
     pub priority: i32,
 }
 
+/// Where a chain stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ChainPlace {
+    /// Family as a `NFPROTO_*` number.
+    pub(crate) family: u8,
+    /// Its table.
+    pub(crate) table: String,
+    /// Its name.
+    pub(crate) chain: String,
+}
+
 /// Puts `rules` in force in one atomic batch, in place of what the mesh's table held.
 ///
 /// # Errors
@@ -137,6 +148,11 @@ pub fn remove(socket: &NfSocket, mesh: Mesh) -> Result<bool, NftError> {
 /// Removes an inet table that a mesh's own set-up made; `false` when there was none.
 pub(crate) fn remove_foreign(socket: &NfSocket, table: &str) -> Result<bool, NftError> {
     commit::remove_table(socket, table.into())
+}
+
+/// Every chain of every table, whoever made it.
+pub(crate) fn chain_places(socket: &NfSocket) -> Result<Vec<ChainPlace>, NftError> {
+    read::chain_places(socket)
 }
 
 /// The nat base chains of other tables on our hooks.

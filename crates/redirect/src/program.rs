@@ -17,7 +17,7 @@ mod survey;
 
 use std::net::IpAddr;
 
-use crate::iptables::{Iptables, IptablesError};
+use crate::iptables::{Iptables, IptablesError, Ours, Variant};
 use crate::netns::{EnterNetNs, GuardError, NetNs, guard};
 use crate::nft::{self, Lock, NfSocket, NftError, Refused};
 use crate::rtnl::RouteError;
@@ -32,6 +32,9 @@ pub use cleanup::{Removed, cleanup};
 pub use older::{Fate, Older};
 pub use outcome::{Drift, LockState, Programmed, RulesDrift};
 pub use routing::RoutingItem;
+
+/// How often a table is written that somebody changes before it is read back.
+const WRITE_ATTEMPTS: usize = 3;
 
 /// How rules are put in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +97,7 @@ pub enum ProgramError {
         /// What each one said.
         reasons: Vec<String>,
     },
-    /// Somebody else wrote to our table at the same time.
+    /// Somebody else changes our table as soon as it is written: our rules are in force, with these changes.
     #[error("the rules that are in force are not those that were written (who else writes?): {drift}")]
     NotAsMeant {
         /// What differs.
@@ -128,7 +131,7 @@ impl ProgramError {
 }
 
 /// Puts `rules` in force in `namespace`, unless they are. On an error what was in force before stays, except for
-/// [`ProgramError::LeftOver`], where the new rules are in force.
+/// [`ProgramError::LeftOver`] and [`ProgramError::NotAsMeant`], where the new rules are.
 pub fn program<'a>(
     target: impl Into<Target<'a>>,
     rules: &RuleSet,
@@ -147,16 +150,21 @@ pub fn program<'a>(
     };
     let (changed, lock) = match written {
         Ok(written) => written,
+        // Our rules are in force then, changed by somebody: they keep their routing.
+        Err(cause @ ProgramError::NotAsMeant { .. }) => return Err(cause),
         Err(cause) => return Err(undo(&mut survey, &added, cause)),
     };
-    let swept = Sweep { namespace, mesh: rules.mesh, backend: chosen.backend(), former: former.is_some() }
-        .run(&mut survey, &items, options.remove_older)
-        .map_err(|cause| ProgramError::LeftOver { cause: Box::new(cause) });
-    let older = swept?;
-    let foreign = match &chosen {
-        Chosen::Nft => outcome::foreign_chains(rules.mesh, &survey.foreign_chains()),
-        Chosen::Iptables(iptables) => iptables.foreign_rules(namespace, rules.mesh)?,
+    let mut settle = || {
+        let sweep =
+            Sweep { namespace, mesh: rules.mesh, backend: chosen.backend(), former: former.is_some() };
+        let older = sweep.run(&mut survey, &items, options.remove_older)?;
+        let foreign = match &chosen {
+            Chosen::Nft => outcome::foreign_chains(&survey.foreign_chains()?),
+            Chosen::Iptables(iptables) => iptables.foreign_rules(namespace, rules.mesh)?,
+        };
+        Ok((older, foreign))
     };
+    let (older, foreign) = settle().map_err(|cause| ProgramError::LeftOver { cause: Box::new(cause) })?;
     let backend = chosen.backend();
     let socket = survey.into_opened().filter(|_| backend == Backend::Nft);
     Ok(Programmed { backend, changed, routing: added, lock, foreign, older, socket })
@@ -192,16 +200,19 @@ fn write_nft(
     {
         return Ok((false, state));
     }
-    let replaced = nft::replace(socket, rules, lock)?;
-    if let Some(drift) = nft::compare(socket, rules)? {
-        return Err(ProgramError::NotAsMeant { drift: Box::new(drift) });
+    let mut attempts = 1;
+    loop {
+        let replaced = nft::replace(socket, rules, lock)?;
+        match nft::compare(socket, rules)? {
+            None if replaced.locked => return Ok((true, LockState::Held)),
+            None if lock == Lock::Off => return Ok((true, LockState::Open)),
+            None => return Ok((true, LockState::Unavailable)),
+            Some(drift) if attempts == WRITE_ATTEMPTS => {
+                return Err(ProgramError::NotAsMeant { drift: Box::new(drift) });
+            }
+            Some(_) => attempts += 1,
+        }
     }
-    let state = match (replaced.locked, lock) {
-        (true, _) => LockState::Held,
-        (false, Lock::Off) => LockState::Open,
-        (false, _) => LockState::Unavailable,
-    };
-    Ok((true, state))
 }
 
 /// The lock of a table that needs no write; nothing when the lock that is asked for takes one.
@@ -255,9 +266,11 @@ fn in_use(namespace: &NetNs, survey: &Survey<'_>, mesh: Mesh) -> Result<Option<C
     if survey.table(mesh).is_some() {
         return Ok(Some(Chosen::Nft));
     }
-    let ours = crate::iptables::Ours::meshward(mesh);
-    for variant in survey.iptables_signs(&survey.foreign_chains()) {
-        if let Ok(iptables) = Iptables::find(variant)
+    let ours = Ours::meshward(mesh);
+    let chains = survey.chains()?;
+    for variant in Variant::ALL {
+        if survey.has_sign(variant, &chains, &ours)
+            && let Ok(iptables) = Iptables::find(variant)
             && !iptables.chains(namespace, &ours)?.is_empty()
         {
             return Ok(Some(Chosen::Iptables(iptables)));

@@ -9,7 +9,7 @@ use super::lower::Set;
 use super::socket::NfSocket;
 use super::uapi::{attr, family, msg, nl, table_flag};
 use super::wire::{Head, Message, Messages, Writer};
-use super::{ForeignChain, TableState};
+use super::{ChainPlace, ForeignChain, TableState};
 use crate::{Hook, Mesh};
 
 /// How often a table that changes under our eyes is read again.
@@ -224,6 +224,19 @@ fn read_set(socket: &NfSocket, table: &str, name: &str, heard: &mut Heard) -> Re
 
 /// Base chains of type nat in other tables than ours, on our hooks.
 pub(super) fn foreign_nat_chains(socket: &NfSocket) -> Result<Vec<ForeignChain>, NftError> {
+    let ours: Vec<String> = Mesh::ALL.iter().map(|mesh| mesh.table_name()).collect();
+    all_chains(socket, |message| foreign(message, &ours))
+}
+
+/// Every chain of every table.
+pub(super) fn chain_places(socket: &NfSocket) -> Result<Vec<ChainPlace>, NftError> {
+    all_chains(socket, |message| {
+        let chain = FoundChain::decode(message)?;
+        Some(ChainPlace { family: message.family(), table: chain.table.into(), chain: chain.name.into() })
+    })
+}
+
+fn all_chains<T>(socket: &NfSocket, read: impl Fn(&Message<'_>) -> Option<T>) -> Result<Vec<T>, NftError> {
     let sequence = socket.take_sequence(1);
     let mut out = Writer::with_capacity(32);
     let head = Head { family: family::UNSPEC, ..Head::tables(msg::GETCHAIN, nl::F_DUMP, sequence) };
@@ -232,8 +245,7 @@ pub(super) fn foreign_nat_chains(socket: &NfSocket) -> Result<Vec<ForeignChain>,
     let mut heard = Heard::default();
     ask(socket, &out, &mut question, &mut heard)?;
     question[0].check()?;
-    let ours: Vec<String> = Mesh::ALL.iter().map(|mesh| mesh.table_name()).collect();
-    Ok(Messages(&heard.bytes).filter_map(|message| foreign(&message, &ours)).collect())
+    Ok(Messages(&heard.bytes).filter_map(|message| read(&message)).collect())
 }
 
 fn foreign(message: &Message<'_>, ours: &[String]) -> Option<ForeignChain> {

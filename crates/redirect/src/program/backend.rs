@@ -93,7 +93,7 @@ fn first_that_works(namespace: &NetNs, survey: &Survey<'_>) -> Result<Chosen, Pr
         Err(reason) => reason,
     };
     let mut reasons = vec![format!("nft: {nft}")];
-    for variant in [Variant::Nft, Variant::Legacy] {
+    for variant in Variant::ALL {
         match Iptables::find(variant).and_then(|found| found.works_in(namespace).map(|()| found)) {
             Ok(found) => return Ok(Chosen::Iptables(found)),
             Err(reason) => reasons.push(format!("{variant}: {reason}")),

@@ -2,12 +2,12 @@
 //! own set-up have left. Foreign rules stay as they are.
 
 use super::backend::backend_of;
-use super::older::{Fate, Older, chains, is_older, older_tables};
+use super::older::{self, Fate, Older, older_table};
 use super::survey::Survey;
 use super::{Backend, Options, ProgramError, RoutingItem, Target, routing};
 use crate::iptables::{Iptables, IptablesError, Ours, Variant};
 use crate::netns::{NetNs, guard};
-use crate::nft::{self, ForeignChain};
+use crate::nft::{self, ChainPlace};
 use crate::render::iptables::chain_prefix;
 use crate::ruleset::Mesh;
 
@@ -45,7 +45,8 @@ pub fn cleanup<'a>(
         }
     }
     let ours = Ours::prefixes(meshes.iter().copied().map(chain_prefix).collect());
-    for variant in survey.iptables_signs(&survey.foreign_chains()) {
+    let chains = survey.chains()?;
+    for variant in Variant::ALL.into_iter().filter(|variant| survey.has_sign(*variant, &chains, &ours)) {
         let found = Iptables::find(variant).and_then(|iptables| iptables.remove(namespace, &ours));
         match found {
             Ok(places) => removed.rules.extend(places.iter().map(|place| format!("{variant}: {place}"))),
@@ -85,37 +86,39 @@ impl Sweep<'_> {
         if self.backend != Backend::Nft && self.former {
             nft::remove(survey.need_nf(self.namespace)?, self.mesh)?;
         }
-        let foreign = survey.foreign_chains();
-        let signs = survey.iptables_signs(&foreign);
-        let mut older = self.tables(survey, &foreign, remove_older);
-        for variant in &signs {
-            older.extend(self.variant(*variant, remove_older)?);
+        let chains = survey.chains()?;
+        let mut older = self.tables(survey, &chains, remove_older);
+        let mut signs = false;
+        for variant in Variant::ALL {
+            // Older chains are told even if they stay.
+            let ours = older::chains(self.mesh, self.is_other(variant), true);
+            if ours.is_some_and(|ours| survey.has_sign(variant, &chains, &ours)) {
+                signs = true;
+                older.extend(self.variant(variant, remove_older)?);
+            }
         }
         // Without any trace of an earlier time there is no routing of ours that could be stale.
-        if self.former || !signs.is_empty() || !keep.is_empty() {
+        if self.former || signs || self.backend != Backend::Nft || !keep.is_empty() {
             let stale = routing::stale(survey.route(), keep)?;
             routing::remove(survey.route(), &stale)?;
         }
         Ok(older)
     }
 
-    fn tables(&self, survey: &Survey<'_>, foreign: &[ForeignChain], remove: bool) -> Vec<Older> {
-        let mut seen: Vec<&str> = Vec::new();
-        for chain in foreign.iter().filter(|chain| is_older(self.mesh, chain)) {
-            if !seen.contains(&chain.table.as_str()) {
-                seen.push(&chain.table);
-            }
-        }
-        let told = |name: &str, fate| Older { what: table(name), fate };
-        let Some(socket) = survey.nf().filter(|_| remove && !seen.is_empty()) else {
-            return seen.iter().map(|name| told(name, Fate::Kept)).collect();
+    fn is_other(&self, variant: Variant) -> bool {
+        self.backend != backend_of(variant)
+    }
+
+    fn tables(&self, survey: &Survey<'_>, chains: &[ChainPlace], remove: bool) -> Vec<Older> {
+        let mut names: Vec<&str> = chains.iter().filter_map(|place| older_table(self.mesh, place)).collect();
+        names.sort_unstable();
+        names.dedup();
+        let fate = |name: &str| match survey.nf().filter(|_| remove).map(|nf| nft::remove_foreign(nf, name)) {
+            None => Fate::Kept,
+            Some(Ok(_)) => Fate::Removed,
+            Some(Err(error)) => Fate::Failed(error.to_string()),
         };
-        let fate = |name: &str| match nft::remove_foreign(socket, name) {
-            Ok(true) => Some(Fate::Removed),
-            Ok(false) => None,
-            Err(error) => Some(Fate::Failed(error.to_string())),
-        };
-        older_tables(self.mesh).iter().filter_map(|name| Some(told(name, fate(name)?))).collect()
+        names.iter().map(|name| Older { what: table(name), fate: fate(name) }).collect()
     }
 
     fn variant(&self, variant: Variant, remove_older: bool) -> Result<Vec<Older>, ProgramError> {
@@ -126,13 +129,12 @@ impl Sweep<'_> {
             Err(IptablesError::Missing { .. }) => return Ok(Vec::new()),
             Err(error) => return Err(error.into()),
         };
-        let other = self.backend != backend_of(variant);
         let mut all = Vec::new();
-        if !remove_older && let Some(ours) = chains(self.mesh, false, true) {
+        if !remove_older && let Some(ours) = older::chains(self.mesh, false, true) {
             let kept = iptables.chains(self.namespace, &ours)?;
             all.extend(kept.iter().map(|place| told(place, Fate::Kept)));
         }
-        if let Some(ours) = chains(self.mesh, other, remove_older) {
+        if let Some(ours) = older::chains(self.mesh, self.is_other(variant), remove_older) {
             let prefix = chain_prefix(self.mesh);
             let gone = iptables.remove(self.namespace, &ours)?;
             let older = gone.iter().filter(|place| !place.contains(&prefix));

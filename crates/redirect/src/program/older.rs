@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::iptables::Ours;
-use crate::nft::ForeignChain;
+use crate::nft::ChainPlace;
 use crate::render::iptables::chain_prefix;
 use crate::ruleset::Mesh;
 
@@ -70,7 +70,7 @@ pub(super) fn chains(mesh: Mesh, ours: bool, older: bool) -> Option<Ours> {
 /// The inet tables that the mesh's own set-up makes with nft; any of them may be missing.
 ///
 /// Sources: istio tools/istio-nftables/pkg/constants, consul sdk/nftables.
-pub(super) fn older_tables(mesh: Mesh) -> &'static [&'static str] {
+fn older_tables(mesh: Mesh) -> &'static [&'static str] {
     match mesh {
         Mesh::Istio => &["istio-proxy-nat", "istio-proxy-mangle", "istio-proxy-raw"],
         Mesh::Consul => &["consul_tproxy"],
@@ -78,12 +78,13 @@ pub(super) fn older_tables(mesh: Mesh) -> &'static [&'static str] {
     }
 }
 
-/// Whether a nat base chain is one of the mesh's own set-up.
-pub(super) fn is_older(mesh: Mesh, chain: &ForeignChain) -> bool {
-    chain.family == INET && older_tables(mesh).contains(&chain.table.as_str())
+/// The table of a chain when it is one that the mesh's own set-up makes with nft.
+pub(super) fn older_table(mesh: Mesh, place: &ChainPlace) -> Option<&'static str> {
+    let names = older_tables(mesh).iter().copied();
+    names.filter(|_| place.family == INET).find(|name| *name == place.table)
 }
 
-/// Whether a nat base chain was made by iptables-nft, which is where its other chains hang.
-pub(super) fn is_iptables_nft(chain: &ForeignChain) -> bool {
-    matches!(chain.family, IPV4 | IPV6) && chain.table == "nat"
+/// Whether a chain stands where iptables-nft puts its chains.
+pub(super) fn is_iptables_nft(place: &ChainPlace) -> bool {
+    matches!(place.family, IPV4 | IPV6)
 }

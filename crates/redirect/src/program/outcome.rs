@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use super::{Backend, Older, RoutingItem, older};
+use super::{Backend, Older, RoutingItem};
 use crate::iptables;
 use crate::nft::{self, ForeignChain, NfSocket};
-use crate::ruleset::Mesh;
 
 /// Rules that are in force.
 #[derive(Debug)]
@@ -89,10 +88,9 @@ impl fmt::Display for Drift {
     }
 }
 
-/// The nat base chains that are neither ours nor told as older rules.
-pub(super) fn foreign_chains(mesh: Mesh, chains: &[ForeignChain]) -> Vec<String> {
-    let others = chains.iter().filter(|chain| !older::is_older(mesh, chain));
-    others.map(told).collect()
+/// Nat base chains of others, for people.
+pub(super) fn foreign_chains(chains: &[ForeignChain]) -> Vec<String> {
+    chains.iter().map(told).collect()
 }
 
 fn told(chain: &ForeignChain) -> String {

@@ -5,9 +5,9 @@ use std::fs;
 
 use super::ProgramError;
 use super::older::is_iptables_nft;
-use crate::iptables::Variant;
+use crate::iptables::{Ours, Variant};
 use crate::netns::NetNs;
-use crate::nft::{self, ForeignChain, NfSocket, NftError, TableState};
+use crate::nft::{self, ChainPlace, ForeignChain, NfSocket, NftError, TableState};
 use crate::rtnl::{RouteError, RouteSocket};
 use crate::ruleset::Mesh;
 
@@ -90,14 +90,21 @@ impl<'a> Survey<'a> {
     }
 
     /// The nat base chains of others.
-    pub(super) fn foreign_chains(&self) -> Vec<ForeignChain> {
-        self.nf().and_then(|socket| nft::foreign_nat_chains(socket).ok()).unwrap_or_default()
+    pub(super) fn foreign_chains(&self) -> Result<Vec<ForeignChain>, NftError> {
+        self.nf().map_or(Ok(Vec::new()), nft::foreign_nat_chains)
     }
 
-    /// The iptables variants that may hold rules here.
-    pub(super) fn iptables_signs(&self, foreign: &[ForeignChain]) -> Vec<Variant> {
-        let nft = foreign.iter().any(is_iptables_nft).then_some(Variant::Nft);
-        let legacy = self.legacy.then_some(Variant::Legacy);
-        nft.into_iter().chain(legacy).collect()
+    /// Every chain of nf_tables.
+    pub(super) fn chains(&self) -> Result<Vec<ChainPlace>, NftError> {
+        // Where nf_tables does not answer there is nothing of it to find.
+        self.nf().filter(|_| self.nf_tables_answers().is_ok()).map_or(Ok(Vec::new()), nft::chain_places)
+    }
+
+    /// Whether a variant of iptables may hold chains that are `ours`; `chains` as [`Self::chains`] lists them.
+    pub(super) fn has_sign(&self, variant: Variant, chains: &[ChainPlace], ours: &Ours) -> bool {
+        match variant {
+            Variant::Nft => chains.iter().any(|place| is_iptables_nft(place) && ours.has_chain(&place.chain)),
+            Variant::Legacy => self.legacy,
+        }
     }
 }
