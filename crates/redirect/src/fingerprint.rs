@@ -26,3 +26,25 @@ impl RuleSet {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::builder::{Builder, rule};
+    use crate::{Action, Hook, Mesh, TableKind};
+
+    fn fingerprint(port: u16) -> String {
+        let mut builder = Builder::new(Mesh::Istio, true);
+        let redirect = rule("redirect").then(Action::Redirect(port));
+        builder.base(TableKind::Nat, Hook::Output, redirect);
+        builder.finish().fingerprint()
+    }
+
+    #[test]
+    fn it_names_the_format_and_the_rules() {
+        let hex = fingerprint(1).strip_prefix("meshward v1 ").map(str::to_string).unwrap();
+        assert_eq!(hex.len(), 32);
+        assert!(hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        assert_eq!(fingerprint(1), fingerprint(1));
+        assert_ne!(fingerprint(1), fingerprint(2));
+    }
+}

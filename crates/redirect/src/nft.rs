@@ -26,15 +26,21 @@ pub use watch::{ChangedTable, Event, Process, Transactions, Watch};
 
 use crate::{Hook, Mesh, RuleSet};
 
-/// Whether the table is owned by the socket that writes it.
+/// Whether the table is owned by the socket that writes it (`NFT_TABLE_F_OWNER` and `NFT_TABLE_F_PERSIST`, Linux 6.9).
+///
+/// While the socket lives, a change of the table from any other socket is refused with EPERM, also by root and also
+/// as part of a larger transaction, and `nft flush ruleset` passes it over. The owner replaces it as any table: added,
+/// deleted and added again in one batch. When the socket closes, the table stays with its rules, unowned; then whoever
+/// may change tables may change it, replace it, or become its owner ([`adopt`]) without touching a rule. So keep the
+/// socket open for as long as the lock is to hold, and compare after adopting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Lock {
     /// Anyone with NET_ADMIN in the namespace may change the table.
     Off,
-    /// Locked where the kernel can.
+    /// Locked where the kernel can; [`Replaced::locked`] tells.
     #[default]
     IfAvailable,
-    /// Locked, or an error.
+    /// Locked, or [`NftError::LockUnavailable`].
     Required,
 }
 
@@ -88,7 +94,9 @@ pub(crate) struct ChainPlace {
     pub(crate) chain: String,
 }
 
-/// Puts `rules` in force in one atomic batch, in place of what the mesh's table held.
+/// Puts `rules` in force in one atomic batch, in place of what the mesh's table held. They are in force when this
+/// returns. Where a table was replaced or removed, closing the socket waits some 10 ms for the kernel to free the old
+/// one: report first, close later.
 ///
 /// # Errors
 /// See [`NftError`]; whatever it is, nothing was changed.
@@ -96,7 +104,10 @@ pub fn replace(socket: &NfSocket, rules: &RuleSet, lock: Lock) -> Result<Replace
     commit::replace(socket, rules, lock)
 }
 
-/// Tries `rules` without putting them in force: whether this kernel and namespace take every expression.
+/// Tries `rules` without putting them in force: whether this kernel and namespace take every chain and expression.
+/// It sends the whole batch without its end, so the kernel checks it and throws it away; that costs a grace period
+/// (some 10 ms), more than putting it in force. Who wants the rules in force anyway calls [`replace`] and asks the
+/// error whether it [is for lack of support](NftError::is_unsupported): nothing is changed then either.
 ///
 /// # Errors
 /// What [`replace`] would answer.
@@ -155,7 +166,8 @@ pub(crate) fn chain_places(socket: &NfSocket) -> Result<Vec<ChainPlace>, NftErro
     read::chain_places(socket)
 }
 
-/// The nat base chains of other tables on our hooks.
+/// The nat base chains of other tables on our hooks, in every family. One with a lower priority decides first for a
+/// connection; iptables' own (nft variant) have ours, -100, and come in the order of their creation.
 ///
 /// # Errors
 /// See [`NftError`].

@@ -14,15 +14,29 @@ use crate::render::nft as text;
 /// The longest chains whose rules are aligned as well as can be; beyond, only equal beginnings and ends are.
 const MOST_CELLS: usize = 4 << 20;
 
+/// More rules that were not meant than this are counted, not told.
+const MOST_UNEXPECTED: usize = 100;
+
 /// See [`super::compare`].
 pub(super) fn compare(socket: &NfSocket, rules: &RuleSet) -> Result<Option<Drift>, NftError> {
     let program = Program::new(rules)?;
     let snapshot = read::snapshot(socket, &program.table)?;
     let mut differences = differences(&program, &snapshot.found(&program.table));
-    if snapshot.dropped() > 0 {
-        differences.push(Difference::TooManyRules { beyond: snapshot.dropped() });
+    let beyond = snapshot.dropped() + shorten(&mut differences);
+    if beyond > 0 {
+        differences.push(Difference::TooManyRules { beyond });
     }
     Ok((!differences.is_empty()).then_some(Drift { table: program.table, differences }))
+}
+
+/// Leaves out unexpected rules beyond a readable number and returns how many those were.
+fn shorten(differences: &mut Vec<Difference>) -> usize {
+    let (mut unexpected, before) = (0, differences.len());
+    differences.retain(|difference| {
+        unexpected += usize::from(matches!(difference, Difference::RuleUnexpected { .. }));
+        unexpected <= MOST_UNEXPECTED || !matches!(difference, Difference::RuleUnexpected { .. })
+    });
+    before - differences.len()
 }
 
 /// Everything that differs.
@@ -181,4 +195,44 @@ fn unaligned(meant: usize, found: usize, equal: impl Fn(usize, usize) -> bool) -
     left_meant.extend(start + row..meant - end);
     left_found.extend(start + column..found - end);
     (left_meant, left_found)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn left(meant: &[u8], found: &[u8]) -> (Vec<usize>, Vec<usize>) {
+        unaligned(meant.len(), found.len(), |a, b| meant[a] == found[b])
+    }
+
+    #[test]
+    fn as_few_rules_as_possible_are_left_over() {
+        let table = [
+            ("abc", "abc", vec![], vec![]),
+            ("abc", "", vec![0, 1, 2], vec![]),
+            ("abcd", "abxcd", vec![], vec![2]),
+            ("abcd", "acd", vec![1], vec![]),
+            ("abcd", "bcda", vec![0], vec![3]),
+            ("abcd", "xbyd", vec![0, 2], vec![0, 2]),
+        ];
+        for (meant, found, left_meant, left_found) in table {
+            assert_eq!(left(meant.as_bytes(), found.as_bytes()), (left_meant, left_found), "{meant} {found}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_not_left_over_is_the_same(
+            meant in proptest::collection::vec(0u8..4, 0..24),
+            found in proptest::collection::vec(0u8..4, 0..24),
+        ) {
+            let (left_meant, left_found) = left(&meant, &found);
+            let rest = |all: &[u8], left: &[usize]| -> Vec<u8> {
+                (0..all.len()).filter(|at| !left.contains(at)).map(|at| all[at]).collect()
+            };
+            prop_assert_eq!(rest(&meant, &left_meant), rest(&found, &left_found));
+        }
+    }
 }

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 #[derive(Debug, thiserror::Error)]
 pub enum NftError {
     /// No netfilter netlink socket to be had in this namespace.
-    #[error("cannot open a netfilter netlink socket: {source} (is nfnetlink in the kernel?)")]
+    #[error("cannot open a netfilter netlink socket: {source}{}", open_cause(source))]
     Open {
         /// What the kernel said.
         source: Errno,
@@ -149,6 +149,9 @@ impl Refused {
     pub fn likely_cause(&self) -> Option<&'static str> {
         match (self.errno, &self.step) {
             (Errno::PERM, Step::Batch) => Some("is CAP_NET_ADMIN granted in this namespace?"),
+            (Errno::OPNOTSUPP, Step::Batch) => Some(
+                "the kernel has no nf_tables, or a rule stands in a chain where its action is not allowed",
+            ),
             (Errno::PERM, _) => Some("another process owns the table"),
             (Errno::NOENT, Step::Rule { .. }) => {
                 Some("the kernel lacks the expression, or the rule names a chain that is not there")
@@ -166,6 +169,34 @@ impl Refused {
     }
 }
 
+impl NftError {
+    /// Whether the kernel lacks what was asked of it, as opposed to forbidding or failing it: with other means (the
+    /// iptables backend) the same rules may work. Because a batch changes nothing unless it is taken whole, trying
+    /// it is the cheapest check there is.
+    pub fn is_unsupported(&self) -> bool {
+        const LACKING: [Errno; 2] = [Errno::NOENT, Errno::OPNOTSUPP];
+        match self {
+            NftError::Open { source } => {
+                matches!(*source, Errno::PROTONOSUPPORT | Errno::AFNOSUPPORT | Errno::NOPROTOOPT)
+            }
+            // nfnetlink's answer when there is no nf_tables behind it (nfnetlink_rcv_msg).
+            NftError::Read { source, .. } => matches!(*source, Errno::INVAL | Errno::OPNOTSUPP),
+            NftError::Refused(refused) => match refused.step {
+                Step::Batch => refused.errno == Errno::OPNOTSUPP,
+                Step::Table { .. } => false,
+                Step::Chain { .. } | Step::Rule { .. } => LACKING.contains(&refused.errno),
+            },
+            NftError::LockUnavailable { .. }
+            | NftError::Send { .. }
+            | NftError::Receive { .. }
+            | NftError::NoAnswer { .. }
+            | NftError::Inexpressible { .. }
+            | NftError::Locked { .. }
+            | NftError::Unstable { .. } => false,
+        }
+    }
+}
+
 fn holder(owner: Option<u32>) -> String {
     // The kernel gives the first netlink socket of a process its process id as port id (netlink_autobind), and
     // later ones a number above 2^31.
@@ -173,6 +204,14 @@ fn holder(owner: Option<u32>) -> String {
         Some(port) if port <= i32::MAX as u32 => format!("by another socket, probably of process {port}"),
         Some(port) => format!("by another socket (netlink port {port})"),
         None => "by another socket".into(),
+    }
+}
+
+fn open_cause(errno: &Errno) -> &'static str {
+    match *errno {
+        Errno::PERM => " (is CAP_NET_ADMIN granted in this namespace?)",
+        Errno::PROTONOSUPPORT | Errno::AFNOSUPPORT => " (is nfnetlink in the kernel?)",
+        _ => "",
     }
 }
 

@@ -183,18 +183,7 @@ impl<'a> Lowering<'a> {
                 self.exprs.push(Expr::Redirect { port: Some(Register::FIRST) });
             }
             Action::Dnat { address, port } => self.dnat(*address, *port),
-            Action::Tproxy { port, mark } => {
-                // The mark comes last: without a listener tproxy ends the rule, and a packet that falls through
-                // must be as it came.
-                let family = match rule.family() {
-                    Some(family) => number(family),
-                    None => family::UNSPEC,
-                };
-                self.immediate(Register::FIRST, Value::of(port.to_be_bytes()));
-                self.exprs.push(Expr::Tproxy { family, port: Register::FIRST });
-                self.set_mark(*mark);
-                self.verdict(Verdict::Accept);
-            }
+            Action::Tproxy { port, mark } => self.tproxy(rule.family(), *port, *mark),
             Action::SetMark(mark) => self.set_mark(*mark),
             Action::SaveMark => {
                 self.exprs.push(Expr::MetaLoad { key: MetaKey::MARK, to: Register::FIRST });
@@ -214,6 +203,16 @@ impl<'a> Lowering<'a> {
             }
         }
         Ok(())
+    }
+
+    fn tproxy(&mut self, family: Option<Family>, port: u16, mark: u32) {
+        let family = family.map_or(family::UNSPEC, number);
+        self.immediate(Register::FIRST, Value::of(port.to_be_bytes()));
+        self.exprs.push(Expr::Tproxy { family, port: Register::FIRST });
+        // The mark comes last: without a listener tproxy ends the rule, and a packet that falls through must be as
+        // it came.
+        self.set_mark(mark);
+        self.verdict(Verdict::Accept);
     }
 
     fn dnat(&mut self, address: IpAddr, port: Option<u16>) {

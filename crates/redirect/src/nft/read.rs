@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use super::error::NftError;
 use super::found::{Found, FoundChain, decode_set};
 use super::lower::Set;
-use super::socket::NfSocket;
+use super::socket::{DATAGRAM, NfSocket};
 use super::uapi::{attr, family, msg, nl, table_flag};
 use super::wire::{Head, Message, Messages, Writer};
 use super::{ChainPlace, ForeignChain, TableState};
@@ -79,6 +79,8 @@ fn ask(
         let asked = open.asked;
         let before = heard.bytes.len();
         if !socket.receive(&mut heard.bytes)? {
+            // Without the privilege only the first of several questions is answered (nfnetlink_rcv).
+            questions.iter().try_for_each(Question::check)?;
             return Err(NftError::NoAnswer { asked });
         }
         for message in Messages(&heard.bytes[before..]) {
@@ -146,7 +148,8 @@ impl Snapshot {
 /// Reads a whole table, again if it changes meanwhile. A table that is not there gives an empty snapshot.
 pub(super) fn snapshot(socket: &NfSocket, table: &str) -> Result<Snapshot, NftError> {
     for _ in 0..ATTEMPTS {
-        let mut heard = Heard::default();
+        // One allocation for a usual table: its 12 KiB, and room for a last datagram.
+        let mut heard = Heard { bytes: Vec::with_capacity(DATAGRAM * 3 / 2), dropped: 0 };
         let there = read_chains(socket, table, &mut heard)?;
         if there {
             read_rules(socket, table, &mut heard)?;

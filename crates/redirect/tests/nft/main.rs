@@ -1,5 +1,7 @@
 //! The nf_tables backend against the kernel and against nft itself, in throw-away network namespaces.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+
 mod bed;
 mod differential;
 mod drift;
@@ -7,4 +9,5 @@ mod garbage;
 mod lifecycle;
 mod lock;
 mod sets;
+mod text;
 mod watch;

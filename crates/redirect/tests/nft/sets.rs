@@ -81,8 +81,7 @@ pub(crate) fn istio() -> RuleSet {
     }])
 }
 
-/// Every match and every action there is, with their edges.
-pub(crate) fn everything() -> RuleSet {
+fn every_match() -> Vec<Rule> {
     let one = |one: Match| rule("match", vec![one], Action::Return);
     let ids = |start, end, negate| Match::Uid { ids: IdRange::new(start, end).unwrap(), negate };
     let mark = |value, mask, negate| Match::Mark { mark: MaskedMark { value, mask }, negate };
@@ -140,11 +139,16 @@ pub(crate) fn everything() -> RuleSet {
         matches.push(one(Match::destination(net(text), true)));
         matches.push(one(Match::source(net(text), false)));
     }
+    matches
+}
+
+/// Every match and every action there is, with their edges.
+pub(crate) fn everything() -> RuleSet {
     rule_set(vec![
         Table {
             kind: TableKind::Raw,
             chains: vec![
-                chain("prerouting", Some(Hook::Prerouting), matches),
+                chain("prerouting", Some(Hook::Prerouting), every_match()),
                 chain(
                     "output",
                     Some(Hook::Output),

@@ -43,31 +43,7 @@ impl<'a> Expr<'a> {
                 length: fields.number(a::PAYLOAD_LEN)?,
                 to: fields.register(a::PAYLOAD_DREG)?,
             },
-            "cmp" => Expr::Compare {
-                from: fields.register(a::CMP_SREG)?,
-                op: CompareOp(fields.number(a::CMP_OP)?),
-                value: fields.value(a::CMP_DATA)?,
-            },
-            "range" => Expr::Range {
-                from: fields.register(a::RANGE_SREG)?,
-                op: CompareOp(fields.number(a::RANGE_OP)?),
-                low: fields.value(a::RANGE_FROM)?,
-                high: fields.value(a::RANGE_TO)?,
-            },
-            "bitwise" if fields.number(a::BITWISE_OP).unwrap_or(0) != 0 => return None,
-            "bitwise" => Expr::Bitwise {
-                from: fields.register(a::BITWISE_SREG)?,
-                to: fields.register(a::BITWISE_DREG)?,
-                mask: fields.value(a::BITWISE_MASK)?,
-                xor: fields.value(a::BITWISE_XOR)?,
-            },
-            "byteorder" => Expr::ByteOrder {
-                from: fields.register(a::BYTEORDER_SREG)?,
-                to: fields.register(a::BYTEORDER_DREG)?,
-                to_network: fields.number(a::BYTEORDER_OP)? == TO_NETWORK,
-                length: fields.number(a::BYTEORDER_LEN)?,
-                size: fields.number(a::BYTEORDER_SIZE)?,
-            },
+            "cmp" | "range" | "bitwise" | "byteorder" => decode_operation(name, fields)?,
             "lookup" if fields.has(a::LOOKUP_DREG) => return None,
             "lookup" => Expr::Lookup {
                 from: fields.register(a::LOOKUP_SREG)?,
@@ -80,6 +56,37 @@ impl<'a> Expr<'a> {
             _ => return None,
         })
     }
+}
+
+fn decode_operation<'a>(name: &str, fields: Fields<'a>) -> Option<Expr<'a>> {
+    Some(match name {
+        "cmp" => Expr::Compare {
+            from: fields.register(a::CMP_SREG)?,
+            op: CompareOp(fields.number(a::CMP_OP)?),
+            value: fields.value(a::CMP_DATA)?,
+        },
+        "range" => Expr::Range {
+            from: fields.register(a::RANGE_SREG)?,
+            op: CompareOp(fields.number(a::RANGE_OP)?),
+            low: fields.value(a::RANGE_FROM)?,
+            high: fields.value(a::RANGE_TO)?,
+        },
+        "bitwise" if fields.number(a::BITWISE_OP).unwrap_or(0) != 0 => return None,
+        "bitwise" => Expr::Bitwise {
+            from: fields.register(a::BITWISE_SREG)?,
+            to: fields.register(a::BITWISE_DREG)?,
+            mask: fields.value(a::BITWISE_MASK)?,
+            xor: fields.value(a::BITWISE_XOR)?,
+        },
+        "byteorder" => Expr::ByteOrder {
+            from: fields.register(a::BYTEORDER_SREG)?,
+            to: fields.register(a::BYTEORDER_DREG)?,
+            to_network: fields.number(a::BYTEORDER_OP)? == TO_NETWORK,
+            length: fields.number(a::BYTEORDER_LEN)?,
+            size: fields.number(a::BYTEORDER_SIZE)?,
+        },
+        _ => return None,
+    })
 }
 
 fn decode_immediate(fields: Fields<'_>) -> Option<Expr<'_>> {

@@ -76,6 +76,29 @@ impl Expr<'_> {
                 out.be32(a::PAYLOAD_OFFSET, *offset);
                 out.be32(a::PAYLOAD_LEN, *length);
             }
+            Expr::Lookup { from, set, invert } => encode_lookup(out, *from, set, *invert, first_set),
+            Expr::Immediate { to, value } => {
+                out.be32(a::IMMEDIATE_DREG, to.0);
+                data(out, a::IMMEDIATE_DATA, value);
+            }
+            Expr::Verdict(verdict) => encode_verdict(out, verdict),
+            Expr::Counter => {
+                out.attr(a::COUNTER_BYTES, &[0; 8]);
+                out.attr(a::COUNTER_PACKETS, &[0; 8]);
+            }
+            Expr::Log { prefix, level } => {
+                if !prefix.is_empty() {
+                    out.text(a::LOG_PREFIX, prefix);
+                }
+                out.be32(a::LOG_LEVEL, *level);
+            }
+            Expr::Redirect { .. } | Expr::Dnat { .. } | Expr::Tproxy { .. } => self.encode_target(out),
+            _ => self.encode_operation(out),
+        }
+    }
+
+    fn encode_operation(&self, out: &mut Writer) {
+        match self {
             Expr::Compare { from, op, value } => {
                 out.be32(a::CMP_SREG, from.0);
                 out.be32(a::CMP_OP, op.0);
@@ -101,24 +124,7 @@ impl Expr<'_> {
                 out.be32(a::BYTEORDER_LEN, *length);
                 out.be32(a::BYTEORDER_SIZE, *size);
             }
-            Expr::Lookup { from, set, invert } => encode_lookup(out, *from, set, *invert, first_set),
-            Expr::Immediate { to, value } => {
-                out.be32(a::IMMEDIATE_DREG, to.0);
-                data(out, a::IMMEDIATE_DATA, value);
-            }
-            Expr::Verdict(verdict) => encode_verdict(out, verdict),
-            Expr::Counter => {
-                out.attr(a::COUNTER_BYTES, &[0; 8]);
-                out.attr(a::COUNTER_PACKETS, &[0; 8]);
-            }
-            Expr::Redirect { .. } | Expr::Dnat { .. } | Expr::Tproxy { .. } => self.encode_target(out),
-            Expr::Log { prefix, level } => {
-                if !prefix.is_empty() {
-                    out.text(a::LOG_PREFIX, prefix);
-                }
-                out.be32(a::LOG_LEVEL, *level);
-            }
-            Expr::Other { .. } => {}
+            _ => {}
         }
     }
 

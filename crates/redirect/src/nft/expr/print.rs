@@ -307,16 +307,32 @@ fn set_text(set: &SetRef<'_>, sets: &[Set], format: Format) -> String {
     match set {
         SetRef::Named(name) => format!("@{}", plain(name)),
         SetRef::Own(place) => sets.get(*place).map_or("{ }".into(), |set| {
-            let elements: Vec<String> = set
-                .elements
-                .iter()
-                .map(|element| {
-                    format!("{}{}", if element.end { "until " } else { "" }, show(format, &element.key))
-                })
-                .collect();
+            let elements: Vec<String> = if set.is_interval() && format == Format::NetworkNumber {
+                intervals(set)
+            } else {
+                set.elements.iter().map(|element| show(format, &element.key)).collect()
+            };
             format!("{{ {} }}", elements.join(", "))
         }),
     }
+}
+
+/// Intervals of numbers: each goes from its start to just before the next boundary, the last one to the highest.
+fn intervals(set: &Set) -> Vec<String> {
+    let number = |value: &Value| value.as_bytes().iter().fold(0u128, |n, byte| n << 8 | u128::from(*byte));
+    let starts = set.elements.iter().enumerate().filter(|(_, element)| !element.end);
+    starts
+        .map(|(place, element)| {
+            let start = number(&element.key);
+            let end = match set.elements.get(place + 1) {
+                Some(next) => number(&next.key).saturating_sub(1),
+                None => {
+                    number(&Value::of([0xff; 16])) >> (128 - 8 * element.key.as_bytes().len().clamp(1, 16))
+                }
+            };
+            if start == end { start.to_string() } else { format!("{start}-{end}") }
+        })
+        .collect()
 }
 
 /// Text of somebody else, safe to print.
