@@ -111,6 +111,11 @@ pub fn parse_port(text: &str) -> Result<u16, InvalidValue> {
         .ok_or(InvalidValue::new(text, "a port, 0 to 65535"))
 }
 
+/// Parses a port that something listens on: as [`parse_port`], but never 0, which is no port to redirect to.
+pub fn parse_listening_port(text: &str) -> Result<u16, InvalidValue> {
+    parse_port(text).ok().filter(|port| *port != 0).ok_or(InvalidValue::new(text, "a port, 1 to 65535"))
+}
+
 /// Decimal digits only: no sign, no separators, no other base.
 pub(crate) fn parse_decimal(text: &str) -> Option<u64> {
     let text = text.trim();
@@ -341,6 +346,15 @@ pub fn parse_net(text: &str) -> Result<IpNet, InvalidValue> {
     };
     net.map(|net| net.trunc())
         .ok_or(InvalidValue::new(text, "an IPv4 or IPv6 address or CIDR such as 10.0.0.0/8"))
+}
+
+/// Parses a CIDR of either family. The mask is required, as Go's `netip.ParsePrefix` and `net.ParseCIDR` (which the
+/// peers use) require it; host bits stay, because Istio looks at the address before it is masked.
+pub fn parse_cidr(text: &str) -> Result<IpNet, InvalidValue> {
+    let text = text.trim();
+    text.parse::<IpNet>().map_err(|_| {
+        InvalidValue::new(text, "an IPv4 or IPv6 CIDR, mask included, such as 10.0.0.0/8 or fd00::/8")
+    })
 }
 
 /// A packet or connection mark under a mask.

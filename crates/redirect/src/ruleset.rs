@@ -1,6 +1,8 @@
 //! The rule set: what a mesh wants of one network namespace, as plain data in its final order. It is shaped as
 //! netfilter is (tables, chains, rules), so that every renderer is a walk over it and none has to decide anything.
 
+mod text;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};

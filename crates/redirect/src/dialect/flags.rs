@@ -47,6 +47,64 @@ pub enum Effect {
 }
 
 impl Flag {
+    /// A flag that takes one value, called `name` in `--help`.
+    pub const fn value(long: &'static str, name: &'static str, help: &'static str) -> Self {
+        Self::new(long, FlagKind::Value(name), help)
+    }
+
+    /// A flag that may be given several times.
+    pub const fn list(long: &'static str, name: &'static str, help: &'static str) -> Self {
+        Self::new(long, FlagKind::List(name), help)
+    }
+
+    /// A switch, off by default.
+    pub const fn switch(long: &'static str, help: &'static str) -> Self {
+        Self::new(long, FlagKind::Switch, help).default("false")
+    }
+
+    const fn new(long: &'static str, kind: FlagKind, help: &'static str) -> Self {
+        Self {
+            long,
+            aliases: &[],
+            short: None,
+            environment: &[],
+            kind,
+            default: "",
+            effect: Effect::Rules,
+            help,
+        }
+    }
+
+    /// With the peer's one-letter form.
+    pub const fn short(mut self, letter: char) -> Self {
+        self.short = Some(letter);
+        self
+    }
+
+    /// With other long names.
+    pub const fn aliases(mut self, names: &'static [&'static str]) -> Self {
+        self.aliases = names;
+        self
+    }
+
+    /// With the environment variables that set it, the strongest first.
+    pub const fn env(mut self, variables: &'static [&'static str]) -> Self {
+        self.environment = variables;
+        self
+    }
+
+    /// With the peer's default.
+    pub const fn default(mut self, text: &'static str) -> Self {
+        self.default = text;
+        self
+    }
+
+    /// Without influence on rules, for this reason.
+    pub const fn no_effect(mut self, why: &'static str) -> Self {
+        self.effect = Effect::None(why);
+        self
+    }
+
     /// The clap argument for this flag; `hide_short` where our own command line uses the letter for something else.
     fn arg(&self, taken: &[char]) -> Arg {
         let mut arg =
@@ -124,4 +182,21 @@ pub fn parse_arguments(
     let matches = command.try_get_matches_from(arguments)?;
     collect(flags, &matches, settings, origin);
     Ok(())
+}
+
+/// Puts a container's environment into `settings`, each variable that a flag names with `origin(variable)`. Flags
+/// given as arguments are stronger than the environment in every peer, so read those afterwards.
+///
+/// Of several variables for one flag the strongest counts; of one variable set twice the later, as in Kubernetes. An
+/// empty switch counts as not set: Go's `strconv.ParseBool` refuses the empty text, and the peers ignore that.
+pub fn environment(variables: &[(String, String)], settings: &mut Settings, origin: impl Fn(&str) -> Origin) {
+    for flag in settings.flags() {
+        let counts = |value: &str| flag.kind != FlagKind::Switch || !value.is_empty();
+        let found = flag.environment.iter().find_map(|name| {
+            variables.iter().rev().find(|(variable, value)| variable == name && counts(value))
+        });
+        if let Some((variable, value)) = found {
+            settings.set(flag.long, value.clone(), origin(variable));
+        }
+    }
 }

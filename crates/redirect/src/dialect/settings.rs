@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::flags::Flag;
+use super::flags::{Flag, FlagKind};
 use crate::net::InvalidValue;
 
 /// Where a value came from.
@@ -216,6 +216,36 @@ impl Settings {
             .into_iter()
             .map(|element| parse(element).map_err(|problem| setting.invalid(problem.to_string())))
             .collect()
+    }
+
+    /// As [`Self::parse_list`], without repetitions, which would only repeat rules.
+    ///
+    /// # Errors
+    /// [`InvalidOption`] with the first element that is not accepted.
+    pub fn parse_distinct<T: PartialEq>(
+        &self,
+        option: &str,
+        parse: impl FnMut(&str) -> Result<T, InvalidValue>,
+    ) -> Result<Vec<T>, InvalidOption> {
+        let mut distinct = Vec::new();
+        for element in self.parse_list(option, parse)? {
+            if !distinct.contains(&element) {
+                distinct.push(element);
+            }
+        }
+        Ok(distinct)
+    }
+
+    /// Reads every switch of the table, those without influence on rules too: a peer refuses to start with
+    /// `--dry-run=maybe`, so nobody means anything by it.
+    ///
+    /// # Errors
+    /// [`InvalidOption`] for the first one that is neither true nor false.
+    pub fn check_switches(&self) -> Result<(), InvalidOption> {
+        self.flags
+            .iter()
+            .filter(|flag| flag.kind == FlagKind::Switch)
+            .try_for_each(|flag| self.switch(flag.long).map(drop))
     }
 
     /// Parses a switch: Go's spellings of true and false (`strconv.ParseBool`), empty for false.
