@@ -35,6 +35,8 @@ pub enum FlagKind {
     Value(&'static str),
     /// May be given several times; values are joined by commas.
     List(&'static str),
+    /// May be given several times; values have commas of their own, so they are joined by semicolons.
+    Items(&'static str),
 }
 
 /// Whether a flag changes rules.
@@ -119,7 +121,7 @@ impl Flag {
                 .default_missing_value("true")
                 .value_name("BOOL")
                 .action(ArgAction::Append),
-            FlagKind::Value(name) | FlagKind::List(name) => {
+            FlagKind::Value(name) | FlagKind::List(name) | FlagKind::Items(name) => {
                 arg.value_name(name).allow_hyphen_values(true).action(ArgAction::Append)
             }
         }
@@ -157,6 +159,7 @@ pub fn collect(
         let values: Vec<&str> = values.map(String::as_str).collect();
         let value = match flag.kind {
             FlagKind::List(_) => values.join(","),
+            FlagKind::Items(_) => values.join(";"),
             _ => values.last().copied().unwrap_or_default().to_string(),
         };
         settings.set(flag.long, value, origin(flag.long));
