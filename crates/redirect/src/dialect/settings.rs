@@ -153,6 +153,13 @@ impl Settings {
         }
     }
 
+    /// Puts an option back to the peer's default.
+    pub fn reset(&mut self, option: &str) {
+        if let Some(index) = self.index(option) {
+            self.set[index] = None;
+        }
+    }
+
     /// Whether something other than the peer's default is in force.
     pub fn is_set(&self, option: &str) -> bool {
         self.index(option).is_some_and(|index| self.set[index].is_some())
