@@ -1,2 +1,51 @@
 //! What a mesh asks of a pod: which mesh it is a member of, the options its rules are built from, and where each of
 //! those values came from. Pure: a pod in as a JSON value, a verdict out.
+//!
+//! ```text
+//! object ─► pods ─► plan ─┬─► Redirect(Plan { mesh, settings, source, setup, proxies, warnings })
+//!                         └─► Nothing(Reason)
+//! ```
+//!
+//! The order of truth: what was recorded at admission; the arguments and environment of the mesh's own init container;
+//! the configuration object its injector left in an annotation; its annotations and the proxy's own settings; the
+//! mesh's defaults.
+//!
+//! ```
+//! let pod = serde_json::json!({"kind": "Pod", "metadata": {"name": "web"}, "spec": {
+//!     "initContainers": [{"name": "istio-init", "args": ["istio-iptables", "-p", "15001", "-b", "*", "-i", "*"]}],
+//!     "containers": [{"name": "web"}, {"name": "istio-proxy", "args": ["proxy", "sidecar"]}],
+//! }});
+//! for pod in meshward_mesh::pods(&pod) {
+//!     let meshward_mesh::Wanted::Redirect(plan) = meshward_mesh::plan(&pod, None)? else { continue };
+//!     assert_eq!(plan.mesh.name(), "istio");
+//!     assert_eq!(plan.settings.get("istio-inbound-ports").value, "*");
+//! }
+//! # Ok::<(), meshward_mesh::PlanError>(())
+//! ```
+
+mod arguments;
+mod consul;
+mod container;
+mod decide;
+mod dialects;
+mod document;
+mod findings;
+mod istio;
+mod known;
+mod kuma;
+mod linkerd;
+mod membership;
+mod object;
+mod pod;
+mod problem;
+mod record;
+mod scope;
+mod verdict;
+
+pub use container::Container;
+pub use decide::plan;
+pub use known::REDIRECT as REDIRECT_ANNOTATION;
+pub use object::pods;
+pub use pod::{LONGEST_ANNOTATION, MOST_ENTRIES, PodTemplate};
+pub use problem::{PlanError, Problem, Warning};
+pub use verdict::{Plan, Proxy, Reason, Setup, Source, Validator, Wanted};

@@ -1,0 +1,95 @@
+//! The annotation `meshward.dev/redirect`: what a pod wants, decided once at admission and written down, so that the
+//! node agent need not decide again. Canonical, so that equal plans are equal texts:
+//!
+//! ```json
+//! {"version":1,"mesh":"istio","settings":{"istio-inbound-ports":"*","proxy-uid":"1337"}}
+//! ```
+//!
+//! Only options that decide rules and differ from the mesh's default are there, in alphabetical order. Whoever may edit
+//! a pod may edit this, so it is read like any other annotation: bounded, typed, every mistake named.
+
+use std::collections::BTreeMap;
+
+use meshward_redirect::Mesh;
+use meshward_redirect::dialect::{Effect, Origin, Settings};
+use serde_json::Value;
+
+use crate::dialects;
+use crate::known::REDIRECT;
+use crate::problem::{Problem, quoted};
+use crate::scope::{Found, Scope};
+use crate::verdict::Plan;
+
+/// The only version there is.
+const VERSION: u64 = 1;
+
+impl Plan {
+    /// The text of annotation `meshward.dev/redirect` for this plan.
+    pub fn to_annotation(&self) -> String {
+        let rules = self.settings.flags().iter().zip(self.settings.all());
+        let settings: BTreeMap<&str, String> = rules
+            .filter(|(flag, _)| flag.effect == Effect::Rules && self.settings.is_set(flag.long))
+            .map(|(flag, setting)| (flag.long, setting.value))
+            .collect();
+        // Serialised by hand only as far as the order of the three keys goes.
+        let settings = serde_json::to_string(&settings).unwrap_or_default();
+        format!(r#"{{"version":{VERSION},"mesh":"{}","settings":{settings}}}"#, self.mesh)
+    }
+}
+
+/// Reads the annotation back. None (and problems) when it is not accepted.
+pub(crate) fn read(scope: &mut Scope<'_>, mesh: Mesh, found: &Found<'_>) -> Option<Settings> {
+    let mut problems = Vec::new();
+    let settings = settings(mesh, found, &mut problems);
+    scope.problems.extend(problems);
+    settings
+}
+
+fn settings(mesh: Mesh, found: &Found<'_>, problems: &mut Vec<Problem>) -> Option<Settings> {
+    let document = match serde_json::from_str::<Value>(found.value) {
+        Ok(document) => document,
+        Err(error) => {
+            problems.push(Problem::Document { place: found.place(), problem: error.to_string() });
+            return None;
+        }
+    };
+    let mut invalid = |path: &str, value: Option<&Value>, accepted: &'static str| {
+        let text = value.map_or_else(|| "nothing".to_string(), |value| quoted(&value.to_string()));
+        problems.push(Problem::Value {
+            place: format!("{path} in {}", found.place()),
+            found: text,
+            accepted,
+        });
+    };
+    if document.get("version").and_then(Value::as_u64) != Some(VERSION) {
+        invalid("version", document.get("version"), "1");
+        return None;
+    }
+    if document.get("mesh").and_then(Value::as_str) != Some(mesh.name()) {
+        invalid("mesh", document.get("mesh"), "the mesh whose containers the pod has");
+        return None;
+    }
+    for (key, value) in document.as_object().into_iter().flatten() {
+        if !matches!(key.as_str(), "version" | "mesh" | "settings") {
+            invalid(key, Some(value), "version, mesh and settings");
+        }
+    }
+    let Some(entries) = document.get("settings").and_then(Value::as_object) else {
+        invalid("settings", document.get("settings"), "an object of texts");
+        return None;
+    };
+    let mut settings = Settings::new(dialects::flags(mesh));
+    for (option, value) in entries {
+        let path = format!("settings.{}", option.chars().take(80).collect::<String>());
+        let known = settings.flags().iter().any(|flag| flag.long == option && flag.effect == Effect::Rules);
+        match value.as_str() {
+            Some(text) if known => {
+                let origin = Origin::Annotation { object: "pod", key: REDIRECT.into(), path: Some(path) };
+                settings.set(option, text, origin);
+            }
+            None if known => invalid(&path, Some(value), "a text"),
+            _ => invalid(&path, Some(value), "an option of the mesh that decides rules"),
+        }
+    }
+    Some(settings)
+}
