@@ -9,7 +9,8 @@ use meshward_redirect::dialect;
 
 use tables::{PREFIXES, Prefix};
 
-/// Annotation that holds the resolved redirection, see [`crate::record`].
+/// Annotation that holds the redirection as it was decided at admission; [`Plan::to_annotation`](crate::Plan::to_annotation)
+/// writes it.
 pub const REDIRECT: &str = "meshward.dev/redirect";
 
 /// A key under a known prefix that is in no table.
