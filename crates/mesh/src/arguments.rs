@@ -3,7 +3,7 @@
 use meshward_redirect::dialect::flags;
 use meshward_redirect::dialect::{Origin, Settings};
 
-use crate::container::{Container, Unresolved};
+use crate::container::{Container, MOST_TEXT, Unresolved};
 use crate::problem::{Problem, Warning};
 use crate::scope::Scope;
 
@@ -21,9 +21,19 @@ impl CommandLine<'_, '_> {
         self.environment(scope, settings);
         let environment = self.container.environment();
         let mut arguments = Vec::with_capacity(self.words.len());
+        let mut left = MOST_TEXT;
         for word in &self.words {
             match environment.expand(word) {
-                Ok(argument) => arguments.push(argument),
+                Ok(argument) if argument.len() <= left => {
+                    left -= argument.len();
+                    arguments.push(argument);
+                }
+                Ok(_) => {
+                    let place = format!("arguments of container {}", self.container.name());
+                    let found = format!("{place} with more than {MOST_TEXT} bytes, accepted: at most that");
+                    scope.problems.push(Problem::TooLarge(found));
+                    return None;
+                }
                 Err(Unresolved(variable)) => {
                     scope.problems.push(Problem::OutOfReach {
                         container: self.container.name().into(),

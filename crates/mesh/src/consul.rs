@@ -29,10 +29,11 @@ pub(crate) fn read(scope: &mut Scope<'_>) -> Option<Reading> {
     }
     let mut settings = Settings::new(consul::FLAGS);
     let setup = scope.findings.first(Mesh::Consul, Role::Setup);
-    if let Some(container) = setup.or_else(|| scope.findings.first(Mesh::Consul, Role::Validator)) {
-        if let Some((value, origin)) = scope.variable(&container, "CONSUL_DUAL_STACK") {
-            settings.set("dual-stack", value, origin);
-        }
+    // Nothing else of its environment is a setting, and some of it is secret.
+    if let Some(container) = setup.or_else(|| scope.findings.first(Mesh::Consul, Role::Validator))
+        && let Some((value, origin)) = scope.variable(&container, "CONSUL_DUAL_STACK")
+    {
+        settings.set("dual-stack", value, origin);
     }
     if let Some(container) = setup {
         return init_container(scope, &container, settings);

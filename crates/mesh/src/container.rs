@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use crate::pod::MOST_ENTRIES;
 
-/// The most text that one container's command line and environment may hold before and after expansion.
-const MOST_TEXT: usize = 1024 * 1024;
+/// The most text that one container's command line, and its environment, may hold after expansion.
+pub(crate) const MOST_TEXT: usize = 1024 * 1024;
 
 /// A container of a pod template.
 #[derive(Debug, Clone, Copy)]
@@ -81,14 +81,17 @@ impl<'a> Container<'a> {
     /// The environment that the container's own `env` list sets.
     pub(crate) fn environment(&self) -> Environment {
         let mut environment = Environment::default();
+        let mut left = MOST_TEXT;
         for entry in self.list("env").iter().take(MOST_ENTRIES) {
             let Some(name) = entry.get("name").and_then(Value::as_str) else { continue };
             let value = if entry.get("valueFrom").is_some_and(|from| !from.is_null()) {
                 None
             } else {
                 let text = entry.get("value").and_then(Value::as_str).unwrap_or_default();
-                environment.expand(text).ok()
+                // Variables made of variables grow without bounds; what is too long counts as not known.
+                environment.expand(text).ok().filter(|value| value.len() <= left)
             };
+            left -= value.as_ref().map_or(0, String::len);
             environment.set(name, value);
         }
         environment

@@ -84,25 +84,9 @@ fn in_mesh(scope: &mut Scope<'_>, mesh: Mesh) -> Option<Wanted> {
     if scope.findings.first(mesh, Role::Proxy).is_none() {
         return Some(Wanted::Nothing(scope.without_proxy(mesh)));
     }
-    let reading = match mesh {
-        Mesh::Istio => istio::read(scope),
-        Mesh::Linkerd => linkerd::read(scope),
-        Mesh::Kuma => kuma::read(scope),
-        Mesh::Consul => consul::read(scope),
-    };
-    if let Some(Reading::Nothing(reason)) = reading {
-        return Some(Wanted::Nothing(reason));
-    }
-    let (settings, source) = match scope.on_pod(REDIRECT) {
-        Some(recorded) => {
-            // What was decided at admission counts, whatever became of the values it was decided from.
-            scope.problems.clear();
-            (record::read(scope, mesh, &recorded)?, Source::Record)
-        }
-        None => match reading? {
-            Reading::Settings(settings, source) => (settings, source),
-            Reading::Nothing(reason) => return Some(Wanted::Nothing(reason)),
-        },
+    let (settings, source) = match settle(scope, mesh)? {
+        Reading::Nothing(reason) => return Some(Wanted::Nothing(reason)),
+        Reading::Settings(settings, source) => (settings, source),
     };
     scope.warn_deprecated();
     let proxies = proxies(scope, mesh);
@@ -116,6 +100,32 @@ fn in_mesh(scope: &mut Scope<'_>, mesh: Mesh) -> Option<Wanted> {
     check_proxies(scope, mesh, &settings, &proxies, &setup);
     let warnings = std::mem::take(&mut scope.warnings);
     Some(Wanted::Redirect(Box::new(Plan { mesh, settings, source, setup, proxies, warnings })))
+}
+
+/// What was decided at admission counts, whatever became of the values it was decided from. A pod that lost its init
+/// container then may even look as if nobody had asked for its traffic.
+fn settle(scope: &mut Scope<'_>, mesh: Mesh) -> Option<Reading> {
+    let (problems, warnings) = (scope.problems.len(), scope.warnings.len());
+    let reading = match mesh {
+        Mesh::Istio => istio::read(scope),
+        Mesh::Linkerd => linkerd::read(scope),
+        Mesh::Kuma => kuma::read(scope),
+        Mesh::Consul => consul::read(scope),
+    };
+    let stands = match &reading {
+        Some(Reading::Nothing(reason)) => {
+            !matches!(reason, Reason::InterceptionOff { .. } | Reason::NotInjected { .. })
+        }
+        _ => false,
+    };
+    match scope.on_pod(REDIRECT) {
+        Some(recorded) if !stands => {
+            scope.problems.truncate(problems);
+            scope.warnings.truncate(warnings);
+            Some(Reading::Settings(record::read(scope, mesh, &recorded)?, Source::Record))
+        }
+        _ => reading,
+    }
 }
 
 fn setup(scope: &Scope<'_>, mesh: Mesh) -> Setup {
@@ -152,7 +162,8 @@ fn proxies(scope: &mut Scope<'_>, mesh: Mesh) -> Vec<Proxy> {
 fn check_proxies(scope: &mut Scope<'_>, mesh: Mesh, settings: &Settings, proxies: &[Proxy], setup: &Setup) {
     let user_option = if mesh == Mesh::Kuma { "kuma-dp-user" } else { "proxy-uid" };
     let users = settings.get(user_option);
-    if mesh != Mesh::Istio && users.value.trim() == "0" && matches!(setup, Setup::Outside { .. }) {
+    let root = mesh != Mesh::Istio && users.value.trim() == "0" && matches!(setup, Setup::Outside { .. });
+    if root && scope.problems.is_empty() {
         let problem = "found 0, accepted: a proxy that does not run as root";
         scope.problems.push(Problem::Option(users.invalid(problem)));
         return;

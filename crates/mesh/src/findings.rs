@@ -74,7 +74,8 @@ fn istio(container: &Container<'_>) -> Option<Role> {
     if container.is_init() {
         let named = matches!(container.name(), "istio-validation" | "istio-validate");
         if let Some(arguments) = istio_iptables(container) {
-            let idle = arguments.iter().any(|argument| *argument == "--skip-rule-apply");
+            let idle =
+                arguments.iter().any(|word| matches!(*word, "--skip-rule-apply" | "--skip-rule-apply=true"));
             return Some(if idle || named { Role::Validator } else { Role::Setup });
         }
         if named {

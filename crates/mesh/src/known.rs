@@ -9,7 +9,8 @@ use meshward_redirect::dialect;
 
 use tables::{PREFIXES, Prefix};
 
-/// Annotation that holds the resolved redirection, see [`crate::record`].
+/// Annotation that holds the redirection as it was decided at admission; [`Plan::to_annotation`](crate::Plan::to_annotation)
+/// writes it.
 pub const REDIRECT: &str = "meshward.dev/redirect";
 
 /// A key under a known prefix that is in no table.
@@ -34,7 +35,7 @@ pub(crate) fn unknown(key: &str) -> Option<Unknown> {
     }
 }
 
-fn under<'k>(key: &'k str, prefix: &str) -> bool {
+fn under(key: &str, prefix: &str) -> bool {
     key.len() > prefix.len() && key.starts_with(prefix)
 }
 
@@ -52,9 +53,9 @@ pub(crate) fn affects_rules(key: &str) -> bool {
         .any(|prefix| under(key, prefix.prefix) && prefix.rules.contains(&&key[prefix.prefix.len()..]))
 }
 
-/// Whether the key belongs to a mesh or to us.
+/// Whether the key belongs to a mesh or to us, so that its value is looked at.
 pub(crate) fn is_ours(key: &str) -> bool {
-    PREFIXES.iter().any(|prefix| prefix.complete && under(key, prefix.prefix))
+    affects_rules(key) || PREFIXES.iter().any(|prefix| prefix.complete && under(key, prefix.prefix))
 }
 
 /// The mesh whose prefix this is; None for our own.

@@ -221,7 +221,7 @@ impl fmt::Display for Reason {
             Reason::NotInjected { mesh, missing } => {
                 write!(f, "the pod was not injected by {mesh}: {missing} is missing")
             }
-            Reason::Gateway { mesh, by } => write!(f, "the pod is a {mesh} gateway: {by}"),
+            Reason::Gateway { mesh, by } => write!(f, "the pod is a gateway of {mesh}: {by}"),
             Reason::InterceptionOff { mesh, by } => {
                 write!(f, "{mesh} does not intercept the pod's traffic: {by}")
             }

@@ -1,6 +1,7 @@
 //! Verdicts on pods, as tables: `cases/*.yaml` hold pods in short form with everything that is expected of them. A
 //! case says either which options are set (all of them, each with its value and, where it matters, its origin), or
 //! why there is nothing to do, or what is wrong.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -64,7 +65,7 @@ fn texts(value: Option<&Value>) -> Vec<String> {
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
-        .map(|text| text.as_str().unwrap().to_string())
+        .map(|text| text.as_str().unwrap_or_else(|| panic!("{text} is no text")).to_string())
         .collect()
 }
 
