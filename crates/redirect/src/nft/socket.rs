@@ -16,7 +16,8 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 use super::error::NftError;
 
 /// Room for one datagram. The kernel makes the parts of a dump as large as the largest read it has seen, up to
-/// 32 KiB (`netlink_recvmsg`), and a refusal repeats the refused message, of which none of ours is as long.
+/// 32 KiB (`netlink_recvmsg`), so no read may be smaller; and a refusal repeats the refused message, of which none of
+/// ours is as long.
 pub(super) const DATAGRAM: usize = 32 << 10;
 /// Send buffers start at net.core.wmem_default, 208 KiB unless someone changed it; longer batches need a larger one.
 const SMALL_BATCH: usize = 128 << 10;

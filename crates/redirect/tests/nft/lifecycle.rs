@@ -167,3 +167,31 @@ fn a_missing_privilege_is_named() {
         assert!(!error.is_unsupported(), "{error}");
     }
 }
+
+#[test]
+fn tproxy_without_a_listener_leaves_the_packet_as_it_came() {
+    let Some(bed) = Bed::new() else { return };
+    let tcp = || vec![Match::Protocol(Protocol::Tcp)];
+    let marked = Match::Mark { mark: meshward_redirect::net::MaskedMark::exact(0x539), negate: false };
+    let prerouting = vec![
+        rule("tproxy", tcp(), Action::Tproxy { port: 15006, mark: 0x539 }),
+        rule("trace-of-it", vec![marked], Action::Drop),
+        rule("fell-through", tcp(), Action::SetMark(7)),
+    ];
+    let rules = rule_set(vec![meshward_redirect::Table {
+        kind: meshward_redirect::TableKind::Mangle,
+        chains: vec![chain("prerouting", Some(Hook::Prerouting), prerouting)],
+    }]);
+    nft::replace(&bed.socket(), &rules, Lock::Off).unwrap();
+    bed.run(|| {
+        let up = std::process::Command::new("ip").args(["link", "set", "lo", "up"]).status();
+        if !up.is_ok_and(|status| status.success()) {
+            println!("skipped: needs iproute2");
+            return;
+        }
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let timeout = std::time::Duration::from_secs(5);
+        std::net::TcpStream::connect_timeout(&address, timeout).unwrap();
+    });
+}
