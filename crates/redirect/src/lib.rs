@@ -12,6 +12,7 @@ pub mod builder;
 pub mod dialect;
 mod fingerprint;
 pub mod iptables;
+pub mod keep;
 pub mod net;
 pub mod netns;
 pub mod nft;
