@@ -130,11 +130,19 @@ impl Bed {
     /// # Errors
     /// As [`Bed::probe`]; nothing was sent then.
     pub fn probe_all(&self, probes: &[Probe]) -> Result<Vec<Outcome>, Error> {
+        self.probe_within(probes, PATIENCE)
+    }
+
+    /// The same, with a limit of your own on how long to wait for those that are not [`Probe::silent`].
+    ///
+    /// # Errors
+    /// As [`Bed::probe_all`].
+    pub fn probe_within(&self, probes: &[Probe], patience: Duration) -> Result<Vec<Outcome>, Error> {
         let mut senders = self.senders(probes)?;
         for (probe, sender) in probes.iter().zip(&mut senders) {
             sender.send(probe);
         }
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience;
         let mut grace: Option<Instant> = None;
         loop {
             let open = |(probe, sender): (&Probe, &Sender)| sender.outcome.is_none().then_some(probe.silent);

@@ -12,6 +12,7 @@ pub mod builder;
 pub mod dialect;
 pub mod net;
 pub mod ruleset;
+pub mod trace;
 
 pub use ruleset::{
     Action, Chain, ChainName, CtState, CtStates, Hook, Match, Mesh, PolicyRouting, Rule, RuleSet, Table,
