@@ -10,10 +10,14 @@
 
 pub mod builder;
 pub mod dialect;
+mod fingerprint;
 pub mod net;
+pub mod nft;
+pub mod render;
 pub mod ruleset;
 pub mod trace;
 
+pub use fingerprint::FORMAT;
 pub use ruleset::{
     Action, Chain, ChainName, CtState, CtStates, Hook, Match, Mesh, PolicyRouting, Rule, RuleSet, Table,
     TableKind,

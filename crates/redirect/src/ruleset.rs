@@ -355,12 +355,27 @@ impl Action {
     }
 }
 
+impl Action {
+    /// Whether it is about a port, and so needs a rule that matches a protocol.
+    pub fn needs_protocol(&self) -> bool {
+        matches!(self, Action::Redirect(_) | Action::Tproxy { .. } | Action::Dnat { port: Some(_), .. })
+    }
+}
+
 impl Match {
     /// The only family this match can hold in, where it implies one.
     pub fn family(&self) -> Option<Family> {
         match self {
             Match::Family(family) => Some(*family),
             Match::Address { net, .. } => Some(Family::of_net(net)),
+            _ => None,
+        }
+    }
+
+    /// The only protocol this match can hold in, where it names one.
+    pub fn protocol(&self) -> Option<Protocol> {
+        match self {
+            Match::Protocol(protocol) | Match::Port { protocol, .. } => Some(*protocol),
             _ => None,
         }
     }
@@ -400,6 +415,25 @@ impl Rule {
     /// The only family this rule can apply to, where its matches imply one.
     pub fn family(&self) -> Option<Family> {
         self.matches.iter().find_map(Match::family)
+    }
+
+    /// Whether any packet can fit at all. Two families or two protocols in one rule, no port or no state to choose
+    /// from: nft and iptables refuse such rules, so renderers leave them out.
+    pub fn can_match(&self) -> bool {
+        let target = match &self.action {
+            Action::Dnat { address, .. } => Some(Family::of(*address)),
+            _ => None,
+        };
+        let mut families = self.matches.iter().filter_map(Match::family).chain(target);
+        let mut protocols = self.matches.iter().filter_map(Match::protocol);
+        let one_family = families.next().is_none_or(|first| families.all(|other| other == first));
+        let one_protocol = protocols.next().is_none_or(|first| protocols.all(|other| other == first));
+        let no_choice = self.matches.iter().any(|one| match one {
+            Match::Port { ports, negate, .. } => ports.is_empty() && !negate,
+            Match::CtState(states) => states.is_empty(),
+            _ => false,
+        });
+        one_family && one_protocol && !no_choice
     }
 
     /// Whether the rule can apply to packets of `family`.
