@@ -47,7 +47,7 @@ pub(crate) fn case(world: World, packets: usize) -> impl Strategy<Value = Case> 
     (any::<bool>(), any::<bool>(), prop::bool::weighted(0.8)).prop_flat_map(move |(listens, routed, ipv6)| {
         let chains = vec(chain_rules(world, listens), CHAINS.len());
         (chains, vec(packet(world), packets)).prop_map(move |(chains, packets)| Case {
-            rules: assemble(chains, ipv6, routed),
+            rules: assemble(world, chains, ipv6, routed),
             transparent_listener: listens,
             packets,
         })
@@ -89,7 +89,7 @@ struct Draft {
     nat: Action,
 }
 
-fn assemble(chains: Vec<Vec<Draft>>, ipv6: bool, routed: bool) -> RuleSet {
+fn assemble(world: World, chains: Vec<Vec<Draft>>, ipv6: bool, routed: bool) -> RuleSet {
     let mut builder = Builder::new(Mesh::Istio, ipv6);
     if routed {
         builder.routing(ROUTING);
@@ -101,7 +101,7 @@ fn assemble(chains: Vec<Vec<Draft>>, ipv6: bool, routed: bool) -> RuleSet {
             if kind == TableKind::Nat && !matches!(name, "output" | "out_sub") {
                 draft.matches.retain(|one| !matches!(one, Match::Uid { .. } | Match::Gid { .. }));
             }
-            let rule = finished(kind, name, jumps, draft);
+            let rule = finished(world, kind, name, jumps, draft);
             match hook {
                 Some(hook) => builder.base(kind, hook, rule),
                 None => builder.chain(kind, ChainName::new(name), rule),
@@ -111,7 +111,13 @@ fn assemble(chains: Vec<Vec<Draft>>, ipv6: bool, routed: bool) -> RuleSet {
     builder.finish()
 }
 
-fn finished(kind: TableKind, chain: &'static str, jumps: &[&'static str], draft: Draft) -> Rule {
+fn finished(
+    world: World,
+    kind: TableKind,
+    chain: &'static str,
+    jumps: &[&'static str],
+    mut draft: Draft,
+) -> Rule {
     let jump = draft.jump.and_then(|n| jumps.get(n)).map(|to| Action::Jump(ChainName::new(to)));
     let prerouting_only = matches!(chain, "prerouting" | "in_sub");
     let own = match kind {
@@ -125,6 +131,10 @@ fn finished(kind: TableKind, chain: &'static str, jumps: &[&'static str], draft:
         (None, Action::Log { level: 0, .. }) => own,
         (None, anywhere) => anywhere,
     };
+    let names_one = |one: &Match| matches!(one, Match::Protocol(_) | Match::Port { .. });
+    if action.needs_protocol() && !draft.matches.iter().any(names_one) {
+        draft.matches.push(Match::Protocol(world.protocol));
+    }
     let start = draft.matches.into_iter().fold(rule("generated"), RuleStart::matching);
     start.then(action)
 }
@@ -196,20 +206,26 @@ fn nat(family: Family) -> impl Strategy<Value = Action> {
 
 fn matches(world: World, family: Family) -> impl Strategy<Value = Vec<Match>> {
     let one = prop_oneof![
-        2 => ports(world.protocol),
-        1 => Just(Match::Protocol(world.protocol)),
-        1 => Just(Match::Family(family)),
-        3 => addresses(family),
-        1 => select(&["lo", "eth0", "eth+"][..]).prop_map(|name| Match::InInterface(interface(name))),
-        1 => select(&["lo", "eth0", "eth+"][..]).prop_map(|name| Match::OutInterface(interface(name))),
-        2 => (ids(), any::<bool>()).prop_map(|(ids, negate)| Match::Uid { ids, negate }),
-        1 => (ids(), any::<bool>()).prop_map(|(ids, negate)| Match::Gid { ids, negate }),
-        2 => (mark(), any::<bool>()).prop_map(|(mark, negate)| Match::Mark { mark, negate }),
-        1 => mark().prop_map(Match::ConnMark),
-        1 => select(&[CtState::New, CtState::Invalid, CtState::Established][..])
+        4 => ports(world.protocol),
+        1 => ports(other(world.protocol)),
+        2 => Just(Match::Protocol(world.protocol)),
+        1 => Just(Match::Protocol(other(world.protocol))),
+        2 => Just(Match::Family(family)),
+        5 => addresses(family),
+        2 => select(&["lo", "eth0", "eth+"][..]).prop_map(|name| Match::InInterface(interface(name))),
+        2 => select(&["lo", "eth0", "eth+"][..]).prop_map(|name| Match::OutInterface(interface(name))),
+        4 => (ids(), any::<bool>()).prop_map(|(ids, negate)| Match::Uid { ids, negate }),
+        2 => (ids(), any::<bool>()).prop_map(|(ids, negate)| Match::Gid { ids, negate }),
+        3 => (mark(), any::<bool>()).prop_map(|(mark, negate)| Match::Mark { mark, negate }),
+        2 => mark().prop_map(Match::ConnMark),
+        2 => select(&[CtState::New, CtState::Invalid, CtState::Established][..])
             .prop_map(|state| Match::CtState(vec![state])),
     ];
     vec(one, 0..3)
+}
+
+fn other(protocol: Protocol) -> Protocol {
+    if protocol == Protocol::Tcp { Protocol::Udp } else { Protocol::Tcp }
 }
 
 fn interface(name: &str) -> InterfaceName {

@@ -2,8 +2,8 @@
 //! really sent, and what becomes of them must be what the trace says, down to how many packets each single rule
 //! matched. `MESHWARD_TRACE_CASES` sets the number of rule sets (24 if unset), each tried with 24 packets.
 
+mod counters;
 mod generate;
-mod nft;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -12,7 +12,9 @@ use std::time::Duration;
 use generate::{Case, PORTS, PROXY_PORTS, ROUTING, TPROXY_PORT, World, case};
 use meshward_netlab::{Bed, Error, Layout, Outcome, Place, Probe, can_switch_users};
 use meshward_redirect::net::{Family, Protocol};
+use meshward_redirect::nft::{self, Lock, NfSocket};
 use meshward_redirect::trace::{Direction, Ending, Environment, Packet, Trace, Verdict, trace};
+use meshward_redirect::{RuleSet, render};
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 
 const PACKETS: usize = 24;
@@ -28,7 +30,16 @@ fn netlab(protocol: Protocol) -> meshward_netlab::Protocol {
     }
 }
 
-fn furnished(protocol: Protocol) -> Result<Option<Bed>, Error> {
+/// What the rules do not look at is kept away from their counters. And the kernel tracks connections of a family only
+/// while some rule needs it, and visits nat chains only with tracking; the evaluator takes tracking for granted, so it
+/// has to be on when a generated nat table rewrites nothing.
+const BESIDE: &str = "table inet beside {
+    chain sent { type filter hook output priority -400; meta l4proto != { tcp, udp } drop; }
+    chain arrives { type filter hook prerouting priority -400; meta l4proto != { tcp, udp } drop; }
+    chain unused { ct state new accept; }
+}";
+
+fn furnished(protocol: Protocol) -> Result<Option<(Bed, NfSocket)>, Error> {
     let Some(mut bed) = Bed::or_skip(Layout::dual_stack())? else { return Ok(None) };
     let protocol = netlab(protocol);
     for port in PORTS {
@@ -38,7 +49,9 @@ fn furnished(protocol: Protocol) -> Result<Option<Bed>, Error> {
         bed.listen(Place::Pod, protocol, port)?;
     }
     bed.listen_transparent(Place::Pod, protocol, TPROXY_PORT)?;
-    Ok(Some(bed))
+    bed.pod.command("nft", &["-f", "-"], BESIDE)?;
+    let socket = bed.pod.run(NfSocket::open)?.expect("a netfilter socket");
+    Ok(Some((bed, socket)))
 }
 
 /// Policy routing as the rule set asks for it, in these families.
@@ -107,6 +120,7 @@ const MOST_PACKETS: usize = 30_000;
 
 struct Ground {
     bed: RefCell<Bed>,
+    socket: RefCell<NfSocket>,
     protocol: Protocol,
     routed: Cell<&'static [Family]>,
     users: bool,
@@ -117,9 +131,10 @@ struct Ground {
 impl Ground {
     fn renewed(&self) -> Result<(), String> {
         if self.sent.get() / MOST_PACKETS < (self.sent.get() + PACKETS) / MOST_PACKETS
-            && let Some(bed) = furnished(self.protocol).map_err(|error| error.to_string())?
+            && let Some((bed, socket)) = furnished(self.protocol).map_err(|error| error.to_string())?
         {
             self.bed.replace(bed);
+            self.socket.replace(socket);
             self.routed.set(&[]);
         }
         Ok(())
@@ -135,9 +150,9 @@ impl Ground {
             switch(present, false)?;
             switch(wanted, true)?;
         }
-        let script = nft::text(&case.rules);
-        let loaded = bed.pod.command("nft", &["-f", "-"], &script);
-        loaded.map_err(|error| format!("{error}\n{script}"))?;
+        let listing = || render::nft::render(&case.rules);
+        nft::replace(&self.socket.borrow(), &case.rules, Lock::Off)
+            .map_err(|error| format!("{error}\n{}", listing()))?;
         let environment = Environment {
             addresses: bed.pod_addresses(),
             transparent_listener: case.transparent_listener,
@@ -151,26 +166,28 @@ impl Ground {
         self.sent.set(self.sent.get() + probes.len());
         for (trace, outcome) in traces.iter().zip(&outcomes) {
             if let Some(objection) = objection(trace, outcome) {
-                return Err(format!("{objection}\n{}\n{script}", trace.explain(true)));
+                return Err(format!("{objection}\n{}\n{}", trace.explain(true), listing()));
             }
         }
-        if count { self.count(&traces, &script) } else { Ok(()) }
+        if count { self.count(&traces, &case.rules) } else { Ok(()) }
     }
 
     /// Each rule's own counter against how often the traces say that it matched.
-    fn count(&self, traces: &[Trace], script: &str) -> Result<(), String> {
-        let mut expected: BTreeMap<String, u64> = BTreeMap::new();
+    fn count(&self, traces: &[Trace], rules: &RuleSet) -> Result<(), String> {
+        let mut expected: BTreeMap<counters::Key, u64> = BTreeMap::new();
         for rule in traces.iter().flat_map(Trace::rules) {
-            let key = nft::key(rule.table, rule.chain.as_str(), rule.position);
+            let key = counters::key(rule.table, rule.chain.as_str(), rule.position);
             *expected.entry(key).or_default() += u64::from(rule.matched);
         }
-        let json = self.bed.borrow().pod.command("nft", &["-j", "list", "ruleset"], "");
-        for (key, found) in nft::counters(&json.map_err(|error| error.to_string())?) {
+        let list = ["-j", "list", "table", "inet", &rules.mesh.table_name()];
+        let json = self.bed.borrow().pod.command("nft", &list, "").map_err(|error| error.to_string())?;
+        for (key, found) in counters::read(&json, rules) {
             let expected = expected.get(&key).copied().unwrap_or_default();
             if found != expected {
                 let told: String = traces.iter().map(|trace| trace.explain(true)).collect();
+                let listing = render::nft::render(rules);
                 return Err(format!(
-                    "rule {key}: expected {expected} matches, found {found}\n{told}\n{script}"
+                    "rule {key:?}: expected {expected} matches, found {found}\n{told}\n{listing}"
                 ));
             }
         }
@@ -179,13 +196,14 @@ impl Ground {
 }
 
 fn compare(protocol: Protocol, whole_connections: bool) -> Result<(), Error> {
-    let Some(bed) = furnished(protocol)? else { return Ok(()) };
+    let Some((bed, socket)) = furnished(protocol)? else { return Ok(()) };
     let users = can_switch_users();
     if !users {
         println!("left out: packets of other users (one mapped id only)");
     }
     let ground = Ground {
         bed: RefCell::new(bed),
+        socket: RefCell::new(socket),
         protocol,
         routed: Cell::new(&[]),
         users,
