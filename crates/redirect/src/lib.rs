@@ -20,6 +20,7 @@ pub mod program;
 pub mod render;
 pub mod rtnl;
 pub mod ruleset;
+pub mod trace;
 
 pub use fingerprint::FORMAT;
 pub use ruleset::{
