@@ -39,7 +39,6 @@ enum Verb {
     Program(verb::program::Arguments),
     Version(verb::version::Arguments),
     Completions(verb::completions::Arguments),
-    #[command(hide = true)]
     Generate(verb::generate::Arguments),
 }
 

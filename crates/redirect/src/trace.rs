@@ -10,6 +10,8 @@ mod explain;
 mod matching;
 mod packet;
 mod spec;
+#[cfg(test)]
+mod tests;
 mod text;
 mod walk;
 

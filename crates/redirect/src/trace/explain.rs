@@ -115,7 +115,7 @@ impl Trace {
             }
             Some(rule) => format!("{}: {}{}", rule.rule, rule.text, origin(rule)),
             None if self.rules().next().is_none() => "no rule looks at such packets".into(),
-            None => "no rule matched".into(),
+            None => "no rule captures or excludes it".into(),
         }
     }
 

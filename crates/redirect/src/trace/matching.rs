@@ -1,5 +1,7 @@
 //! Whether a match holds, and when not, why not in the reader's words.
 
+use std::fmt::Display;
+
 use super::text;
 use super::walk::Passage;
 use crate::net::{Family, IdRange};
@@ -8,13 +10,13 @@ use crate::ruleset::{Hook, Match, Side};
 /// Why `one` does not hold; nothing when it does.
 pub(super) fn mismatch(one: &Match, passage: &Passage<'_>, hook: Hook) -> Option<String> {
     let packet = passage.packet;
-    let unless = |holds: bool, is: String| (!holds).then(|| format!("{is}, not {}", text::one(one)));
+    let unless = |holds: bool, is: String| (!holds).then(|| failed(one, &is));
     match one {
         Match::Family(family) => unless(*family == packet.family(), packet.family().to_string()),
         Match::Protocol(protocol) => unless(*protocol == packet.protocol, packet.protocol.to_string()),
         Match::Port { protocol, side, ports, negate } => {
             if *protocol != packet.protocol {
-                return Some(format!("{}, not {protocol}", packet.protocol));
+                return Some(failed(one, &packet.protocol));
             }
             let port = match side {
                 Side::Source => packet.source.port(),
@@ -25,7 +27,7 @@ pub(super) fn mismatch(one: &Match, passage: &Passage<'_>, hook: Hook) -> Option
         }
         Match::Address { side, net, negate } => {
             if Family::of_net(net) != packet.family() {
-                return Some(format!("{}, not {}", packet.family(), Family::of_net(net)));
+                return Some(failed(one, &packet.family()));
             }
             let address = match side {
                 Side::Source => packet.source.ip(),
@@ -42,7 +44,7 @@ pub(super) fn mismatch(one: &Match, passage: &Passage<'_>, hook: Hook) -> Option
             unless(mark.matches(current) != *negate, format!("mark is {current:#x}"))
         }
         Match::ConnMark(mark) => match passage.connection_mark() {
-            None => Some(format!("no connection yet, so not {}", text::one(one))),
+            None => Some(failed(one, &"no connection (yet)")),
             Some(current) => unless(mark.matches(current), format!("connection mark is {current:#x}")),
         },
         Match::CtState(states) => {
@@ -53,6 +55,10 @@ pub(super) fn mismatch(one: &Match, passage: &Passage<'_>, hook: Hook) -> Option
     }
 }
 
+fn failed(one: &Match, because: &dyn Display) -> String {
+    format!("not {}: {because}", text::one(one))
+}
+
 fn interface(
     passage: &Passage<'_>,
     name: &crate::net::InterfaceName,
@@ -60,10 +66,10 @@ fn interface(
     one: &Match,
 ) -> Option<String> {
     if !seen_here {
-        return Some(format!("this hook does not see it: {}", text::one(one)));
+        return Some(failed(one, &"this hook does not know it"));
     }
     let current = &passage.interface;
-    (!name.matches(current)).then(|| format!("interface is {current}, not {}", text::one(one)))
+    (!name.matches(current)).then(|| failed(one, &format!("interface is {current}")))
 }
 
 /// A packet without a socket has no owner and fits neither a match on it nor the negation (`nft_meta_get_eval_skugid`,
@@ -77,10 +83,10 @@ fn owner(
     one: &Match,
 ) -> Option<String> {
     let Some(owner) = passage.packet.owner.filter(|_| hook == Hook::Output) else {
-        return Some(format!("no sending socket, so neither {} nor its opposite", text::one(one)));
+        return Some(failed(one, &"no sending socket, which fits neither an owner nor its opposite"));
     };
     let id = if what == "uid" { owner.uid } else { owner.gid };
-    (ids.contains(id) == negate).then(|| format!("{what} is {id}, not {}", text::one(one)))
+    (ids.contains(id) == negate).then(|| failed(one, &format!("{what} is {id}")))
 }
 
 fn side_name(side: Side) -> &'static str {

@@ -75,3 +75,10 @@ impl Default for Environment {
         Self { addresses: Vec::new(), interface: "eth0".into(), transparent_listener: true }
     }
 }
+
+impl Environment {
+    /// The pod's first address of a family.
+    pub fn address(&self, family: Family) -> Option<IpAddr> {
+        self.addresses.iter().copied().find(|own| Family::of(*own) == family)
+    }
+}

@@ -215,7 +215,7 @@ impl PacketSpec {
     fn source_or_assumed(&self, environment: &Environment, assumed: &mut Vec<String>) -> SocketAddr {
         let to = self.destination.ip();
         let family = Family::of(to);
-        let own = environment.addresses.iter().copied().find(|own| Family::of(*own) == family);
+        let own = environment.address(family);
         let stands_for =
             |who: &str, address: IpAddr| (address, format!("source {address} (stands for {who})"));
         let (address, port) = match (self.source, self.direction) {

@@ -67,7 +67,9 @@ impl Passage<'_> {
             || self.environment.addresses.contains(&address)
             || self.rules.loopback_addresses.iter().any(|own| IpAddr::V6(*own) == address)
             // Without being told the pod's addresses, a packet that arrives is for the pod.
-            || (self.packet.direction == Direction::In && address == self.packet.destination.ip())
+            || (self.packet.direction == Direction::In
+                && address == self.packet.destination.ip()
+                && self.environment.address(self.packet.family()).is_none())
     }
 
     /// The interface that routing chooses for the packet as it is now.
@@ -169,7 +171,7 @@ fn output(passage: &mut Passage<'_>) -> Result<Ending, Error> {
     }
     if passage.effects.mark != mark {
         leaves = passage.route();
-        passage.note(format!("mark changed to {:#x}: routed again, by {leaves}", passage.effects.mark));
+        passage.note(format!("mark is now {:#x}: routed again, to {leaves}", passage.effects.mark));
     }
     if let Err(why) = passage.reaches_nat(Hook::Output) {
         skip_nat(passage, Hook::Output, why);
@@ -178,7 +180,7 @@ fn output(passage: &mut Passage<'_>) -> Result<Ending, Error> {
     }
     if passage.rewritten.is_some() {
         leaves = passage.route();
-        passage.note(format!("destination is now {}: routed again, by {leaves}", passage.destination));
+        passage.note(format!("destination is now {}: routed again, to {leaves}", passage.destination));
     }
     if leaves != LO {
         return Ok(leave(passage, leaves));
@@ -253,9 +255,7 @@ pub(super) fn redirect_address(passage: &Passage<'_>, hook: Hook) -> IpAddr {
     match (hook, family) {
         (Hook::Output, Family::Ipv4) => Ipv4Addr::LOCALHOST.into(),
         (Hook::Output, Family::Ipv6) => Ipv6Addr::LOCALHOST.into(),
-        (Hook::Prerouting, _) => {
-            let own = passage.environment.addresses.iter().find(|own| Family::of(**own) == family);
-            own.copied().unwrap_or(passage.destination.ip())
-        }
+        (Hook::Prerouting, _) if passage.is_local(passage.destination.ip()) => passage.destination.ip(),
+        (Hook::Prerouting, _) => passage.environment.address(family).unwrap_or(passage.destination.ip()),
     }
 }

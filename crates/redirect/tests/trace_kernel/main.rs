@@ -2,8 +2,11 @@
 //! really sent, and what becomes of them must be what the trace says, down to how many packets each single rule
 //! matched. `MESHWARD_TRACE_CASES` sets the number of rule sets (24 if unset), each tried with 24 packets.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+
 mod counters;
 mod generate;
+mod states;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -212,7 +215,7 @@ fn compare(protocol: Protocol, whole_connections: bool) -> Result<(), Error> {
     };
     let config = Config {
         cases: cases(),
-        max_shrink_iters: 400,
+        max_shrink_iters: 200,
         failure_persistence: None,
         rng_seed: RngSeed::Random,
         ..Config::default()
