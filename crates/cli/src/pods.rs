@@ -143,7 +143,7 @@ impl Context<'_> {
             Wanted::Redirect(plan) => plan,
         };
         plan.warnings.iter().for_each(|warning| {
-            let place = self.place_of_warning(warning, &plan).or_else(|| self.object.place());
+            let place = self.place_of_warning(warning, &plan).or_else(|| self.whole());
             eprintln!("{}", self.input.warning(&format!("{title}: {warning}"), place));
         });
         let built = dialect::build(plan.mesh, &plan.settings, surroundings)
@@ -163,7 +163,7 @@ impl Context<'_> {
         let message = |problem: &Problem| match problem {
             Problem::Option(option) => self.option(option),
             other => {
-                let place = self.place_of_problem(other).or_else(|| self.object.place());
+                let place = self.place_of_problem(other).or_else(|| self.whole());
                 self.input.error(&format!("{}: {other}", self.title()), place)
             }
         };
@@ -187,10 +187,21 @@ impl Context<'_> {
         found.or_else(|| spec().map(|(place, _)| place))
     }
 
+    /// The line that names the object, for what is about all of it.
+    fn whole(&self) -> Option<Place> {
+        self.object.get("/metadata/name").or_else(|| self.object.place())
+    }
+
     /// The line of an annotation or label.
     fn entry(&self, field: &str, key: &str) -> Option<Place> {
         let key = key.replace('~', "~0").replace('/', "~1");
         self.object.get(&format!("{}/metadata/{field}/{key}", self.pod.pointer()))
+    }
+
+    /// The line of the annotation that a text begins with.
+    fn annotation_of(&self, text: &str) -> Option<Place> {
+        let (key, _) = text.strip_prefix("annotation ")?.split_once(" of the pod")?;
+        self.entry("annotations", key)
     }
 
     fn container(&self, name: &str) -> Option<Place> {
@@ -209,6 +220,7 @@ impl Context<'_> {
                 self.container(container)
             }
             Warning::Option { option, .. } => self.place(&plan.settings.get(option).origin),
+            Warning::Pod { message } => self.annotation_of(message),
             _ => None,
         }
     }
@@ -218,10 +230,7 @@ impl Context<'_> {
             Problem::Arguments { container, .. } | Problem::OutOfReach { container, .. } => {
                 self.container(container)
             }
-            Problem::Value { place, .. } | Problem::Document { place, .. } => {
-                let key = place.strip_prefix("annotation ")?.strip_suffix(" of the pod")?;
-                self.entry("annotations", key)
-            }
+            Problem::Value { place, .. } | Problem::Document { place, .. } => self.annotation_of(place),
             _ => None,
         }
     }
