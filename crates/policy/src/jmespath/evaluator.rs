@@ -73,6 +73,11 @@ impl Evaluator<'_> {
         self.charge((length / TEXT) as u64)
     }
 
+    /// The longest text that the limit still allows, in bytes.
+    pub(super) fn text_left(&self) -> usize {
+        usize::try_from(self.steps.get()).unwrap_or(usize::MAX).saturating_mul(TEXT)
+    }
+
     pub(super) fn evaluate<'a>(&self, node: &'a Node, current: &Item<'a>) -> Outcome<'a> {
         self.charge(1)?;
         match node {

@@ -48,8 +48,9 @@ pub(super) fn regex_match<'a>(call: &Invocation<'_, 'a>) -> Outcome<'a> {
 fn replaced<'a>(call: &Invocation<'_, 'a>, literal: bool) -> Outcome<'a> {
     let (text, replacement) = (text_of(call, 1)?, text_of(call, 2)?);
     call.evaluator.charge_text(text.len())?;
+    let limit = MAX_TEXT.min(call.evaluator.text_left());
     let result = with_regex(call, |regex| {
-        regex.replace_all(&text, &replacement, literal, MAX_TEXT).map_err(|error| call.fail(error))
+        regex.replace_all(&text, &replacement, literal, limit).map_err(|error| call.fail(error))
     })?;
     call.string(result)
 }
