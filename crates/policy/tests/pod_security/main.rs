@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot read its table has failed")]
 
+mod admission;
 mod cases;
 mod checks;
+mod properties;
 mod suites;
