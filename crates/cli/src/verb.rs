@@ -1,6 +1,7 @@
 //! One module a verb.
 
 pub(crate) mod completions;
+pub(crate) mod demo;
 pub(crate) mod generate;
 pub(crate) mod program;
 pub(crate) mod rules;

@@ -161,6 +161,15 @@ pub(crate) fn remove_foreign(socket: &NfSocket, table: &str) -> Result<bool, Nft
     commit::remove_table(socket, table.into())
 }
 
+/// Deletes the first rule of this name from the mesh's table, as somebody who tampers with it would: watching and
+/// repairing are demonstrated, measured and tested with it. `false` when there is no such rule.
+///
+/// # Errors
+/// [`NftError::Locked`] when another socket owns the table.
+pub fn delete_rule(socket: &NfSocket, mesh: Mesh, name: &str) -> Result<bool, NftError> {
+    commit::delete_rule(socket, mesh, name)
+}
+
 /// Every chain of every table, whoever made it.
 pub(crate) fn chain_places(socket: &NfSocket) -> Result<Vec<ChainPlace>, NftError> {
     read::chain_places(socket)

@@ -1,6 +1,7 @@
 //! Every command that the documentation shows is run, and has to print what the documentation says it prints. Blocks
 //! marked `console` need no privilege; those marked `console,ignore` are run in a network namespace of their own, which
-//! stands for `/run/netns/web`, and are skipped where no namespace may be made.
+//! stands for `/run/netns/web`, and are skipped where no namespace may be made. `console,ignore,recorded` is a recording,
+//! of what prints something else each time and is tested elsewhere.
 
 use std::path::{Path, PathBuf};
 

@@ -79,6 +79,18 @@ impl Batch {
         batch.finish(true)
     }
 
+    /// A batch that deletes one rule; its refusals are about the table, because the owner of that is what can refuse.
+    pub(crate) fn delete_rule(table: &str, chain: &str, handle: &[u8], first: u32) -> Self {
+        let mut batch = Self::begin(first, 256, 3);
+        let head = |sequence| Head::tables(msg::DELRULE, 0, sequence);
+        batch.push(About::Table, head, |out| {
+            out.text(attr::RULE_TABLE, table);
+            out.text(attr::RULE_CHAIN, chain);
+            out.attr(attr::RULE_HANDLE, handle);
+        });
+        batch.finish(true)
+    }
+
     /// Asks for an answer to the last message before the end: refusals before it come first, so its answer is the
     /// last one. (An answer to the end itself is given only since Linux 6.10.)
     fn finish(mut self, commit: bool) -> Self {

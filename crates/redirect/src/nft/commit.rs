@@ -95,6 +95,20 @@ pub(super) fn adopt(socket: &NfSocket, mesh: Mesh) -> Result<bool, NftError> {
     }
 }
 
+/// See [`super::delete_rule`].
+pub(super) fn delete_rule(socket: &NfSocket, mesh: Mesh, name: &str) -> Result<bool, NftError> {
+    let table = mesh.table_name();
+    let Some((chain, handle)) = read::locate_rule(socket, &table, name)? else { return Ok(false) };
+    let batch = Batch::delete_rule(&table, &chain, &handle, socket.take_sequence(3));
+    match commit(socket, &batch, None, &table) {
+        Ok(()) => Ok(true),
+        // Somebody else removed it after we looked.
+        Err(NftError::Refused(refused)) if refused.errno == Errno::NOENT => Ok(false),
+        Err(NftError::Refused(refused)) if is_locked(&refused) => Err(locked_error(socket, table)),
+        Err(other) => Err(other),
+    }
+}
+
 fn is_locked(refused: &Refused) -> bool {
     refused.errno == Errno::PERM && matches!(refused.step, Step::Table { .. })
 }

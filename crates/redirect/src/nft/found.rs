@@ -146,7 +146,7 @@ impl<'a> FoundRule<'a> {
     }
 }
 
-fn comment<'a>(data: Attr<'a>) -> Option<&'a str> {
+pub(super) fn comment<'a>(data: Attr<'a>) -> Option<&'a str> {
     let text = user_data(data.data, udata::COMMENT)?;
     Attr { kind: 0, data: text }.text()
 }

@@ -196,6 +196,28 @@ fn read_chains(socket: &NfSocket, table: &str, heard: &mut Heard) -> Result<bool
     questions[0].check().map(|()| true)
 }
 
+/// Where the first rule of this name stands: its chain and its handle, as the kernel numbers it.
+pub(super) fn locate_rule(
+    socket: &NfSocket,
+    table: &str,
+    name: &str,
+) -> Result<Option<(String, Vec<u8>)>, NftError> {
+    let mut heard = Heard::default();
+    match read_rules(socket, table, &mut heard) {
+        Err(NftError::Read { source: Errno::NOENT, .. }) => return Ok(None),
+        other => other?,
+    }
+    Ok(Messages(&heard.bytes)
+        .filter(|message| message.family() == family::INET && message.tables_kind() == Some(msg::NEWRULE))
+        .find_map(|message| {
+            let attrs = || message.attrs();
+            let here = attrs().find(attr::RULE_TABLE)?.text()? == table
+                && super::found::comment(attrs().find(attr::RULE_USERDATA)?)? == name;
+            let handle = attrs().find(attr::RULE_HANDLE)?.data.to_vec();
+            here.then_some((attrs().find(attr::RULE_CHAIN)?.text()?.to_string(), handle))
+        }))
+}
+
 fn read_rules(socket: &NfSocket, table: &str, heard: &mut Heard) -> Result<(), NftError> {
     let sequence = socket.take_sequence(1);
     let mut out = Writer::with_capacity(64);

@@ -1,0 +1,16 @@
+//! Policy verdicts about Kubernetes objects, as a pure function of JSON values: no I/O, no clock, no environment. The
+//! command line, the webhook, the scanner and the browser playground all call this crate, so that they cannot disagree;
+//! whatever comes from outside is passed in through [`jmespath::Environment`].
+//!
+//! Today: the Pod Security Standards and Pod Security Admission, the JMESPath engine in the standard and in Kyverno's
+//! dialect, and the value types that its functions and the policies' operators share.
+
+pub mod duration;
+pub mod go;
+pub mod image;
+pub mod jmespath;
+pub mod psa;
+pub mod pss;
+pub mod quantity;
+pub mod semver_range;
+pub mod wildcard;
