@@ -113,7 +113,7 @@ pub(crate) struct MeshFlags {
 
 impl MeshFlags {
     /// The settings, in the peers' order: configuration files, over them the environment, over it the flags.
-    pub(crate) fn settings(&self) -> Result<Settings, Failure> {
+    fn settings(&self) -> Result<Settings, Failure> {
         let flags = dialect::flags_of(self.mesh);
         let mut settings = Settings::new(flags);
         if self.mesh == Mesh::Kuma {
@@ -143,11 +143,17 @@ impl MeshFlags {
         Ok(())
     }
 
-    /// The rules, and lints told to the user.
+    /// The rules; lints are told to the user.
     pub(crate) fn build(&self, surroundings: Surroundings) -> Result<RuleSet, Failure> {
-        let built = dialect::build(self.mesh, &self.settings()?, surroundings).map_err(Failure::input)?;
+        Ok(self.build_from(surroundings)?.0)
+    }
+
+    /// The rules with the settings they are made from.
+    pub(crate) fn build_from(&self, surroundings: Surroundings) -> Result<(RuleSet, Settings), Failure> {
+        let settings = self.settings()?;
+        let built = dialect::build(self.mesh, &settings, surroundings).map_err(Failure::input)?;
         built.lints.iter().for_each(|lint| terminal::warning(&lint.to_string()));
-        Ok(built.rules)
+        Ok((built.rules, settings))
     }
 }
 

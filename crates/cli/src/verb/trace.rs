@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use meshward_redirect::RuleSet;
-use meshward_redirect::dialect::Surroundings;
+use meshward_redirect::dialect::{self, Origin, Setting, Settings, Surroundings};
 use meshward_redirect::net::Family;
 use meshward_redirect::trace::{Direction, Environment, InvalidPacket, PacketSpec, Trace};
 use serde_json::{Value, json};
@@ -98,6 +98,8 @@ enum Form {
 struct Subject {
     title: Option<String>,
     rules: Result<RuleSet, String>,
+    /// What the rules were made from; not known of rules from a file.
+    settings: Option<Settings>,
 }
 
 pub(crate) fn run(arguments: Arguments) -> Outcome {
@@ -125,11 +127,42 @@ fn text(subject: &Subject, traced: Result<Trace, &String>, verbose: bool, titled
     let title =
         subject.title.as_ref().filter(|_| titled).map(|title| format!("# {title}\n")).unwrap_or_default();
     match traced {
-        Ok(trace) => title + &trace.explain(verbose),
+        Ok(trace) => title + &trace.explain(verbose) + &rules_met(subject, &trace),
         Err(reason) => {
             format!("{title}verdict  goes where it was sent\nbecause  there are no rules: {reason}\n")
         }
     }
+}
+
+/// The rules that matched: why each is there, and where the option behind it was set.
+fn rules_met(subject: &Subject, trace: &Trace) -> String {
+    let Ok(rules) = &subject.rules else { return String::new() };
+    let mut met: Vec<(&str, Option<&str>)> = Vec::new();
+    for step in trace.rules().filter(|step| step.matched) {
+        let one = (&*step.rule, step.option.as_deref());
+        if !met.contains(&one) {
+            met.push(one);
+        }
+    }
+    let mut text = String::new();
+    for (name, option) in met {
+        let explanation = dialect::explain(rules.mesh, name).unwrap_or("a rule of your own");
+        text.push_str(&format!("  {name}: {explanation}\n"));
+        if let Some((option, settings)) = option.zip(subject.settings.as_ref()) {
+            text.push_str(&format!("    {}\n", origin(&settings.get(option))));
+        }
+    }
+    if text.is_empty() { text } else { format!("rules\n{text}") }
+}
+
+/// `--envoy-port 15001: argument --envoy-port of container istio-init`
+fn origin(setting: &Setting) -> String {
+    let value = if setting.value.is_empty() { "(empty)" } else { &setting.value };
+    let from = match &setting.origin {
+        Origin::Flag { .. } => "given on the command line".to_string(),
+        other => other.to_string(),
+    };
+    format!("--{} {value}: {from}", setting.option)
 }
 
 fn json(subject: &Subject, traced: Result<Trace, &String>) -> Value {
@@ -137,6 +170,13 @@ fn json(subject: &Subject, traced: Result<Trace, &String>) -> Value {
         Ok(trace) => json!(trace),
         Err(reason) => json!({ "verdict": { "kind": "untouched" }, "reason": reason }),
     };
+    let steps = value.get_mut("steps").and_then(Value::as_array_mut);
+    for step in steps.into_iter().flatten().filter_map(Value::as_object_mut) {
+        let option = step.get("option").and_then(Value::as_str);
+        if let Some((option, settings)) = option.zip(subject.settings.as_ref()) {
+            step.insert("from".into(), settings.get(option).origin.to_string().into());
+        }
+    }
     if let (Some(title), Some(fields)) = (&subject.title, value.as_object_mut()) {
         fields.insert("object".into(), title.clone().into());
     }
@@ -148,9 +188,10 @@ fn subjects(arguments: &Arguments, surroundings: Surroundings) -> Result<Vec<Sub
         let judged = pods::judge(source, surroundings)?;
         Ok(judged
             .into_iter()
-            .map(|pod| Subject {
-                title: Some(pod.title),
-                rules: pod.rules.map(|(_, rules)| rules).map_err(|reason| reason.to_string()),
+            .map(|pod| {
+                let settings = pod.rules.as_ref().ok().map(|(plan, _)| plan.settings.clone());
+                let rules = pod.rules.map(|(_, rules)| rules).map_err(|reason| reason.to_string());
+                Subject { title: Some(pod.title), rules, settings }
             })
             .collect())
     };
@@ -159,13 +200,16 @@ fn subjects(arguments: &Arguments, surroundings: Surroundings) -> Result<Vec<Sub
             "rules of two sources: accepted is one of FILE, --rules FILE, a mesh and its flags",
         )),
         (Some(Source::Flags(flags)), ..) => {
-            Ok(vec![Subject { title: None, rules: Ok(flags.build(surroundings)?) }])
+            let (rules, settings) = flags.build_from(surroundings)?;
+            Ok(vec![Subject { title: None, rules: Ok(rules), settings: Some(settings) }])
         }
         (Some(Source::Pod(source)), ..) => of_pods(source),
         (None, Some(file), _) => {
             of_pods(&PodSource { file: file.clone(), namespace: arguments.namespace.clone() })
         }
-        (None, None, Some(file)) => Ok(vec![Subject { title: None, rules: Ok(read_rules(file)?) }]),
+        (None, None, Some(file)) => {
+            Ok(vec![Subject { title: None, rules: Ok(read_rules(file)?), settings: None }])
+        }
         (None, None, None) => Err(Failure::input(
             "whose rules? Accepted: a manifest FILE, --rules FILE, or a mesh and its flags",
         )),
