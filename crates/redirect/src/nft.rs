@@ -176,7 +176,8 @@ pub(crate) fn chain_places(socket: &NfSocket) -> Result<Vec<ChainPlace>, NftErro
 }
 
 /// The nat base chains of other tables on our hooks, in every family. One with a lower priority decides first for a
-/// connection; iptables' own (nft variant) have ours, -100, and come in the order of their creation.
+/// connection; iptables' own (nft variant) have ours, -100, and come in the order of their creation. Those that accept
+/// and have no rules are left out.
 ///
 /// # Errors
 /// See [`NftError`].

@@ -247,7 +247,10 @@ fn read_set(socket: &NfSocket, table: &str, name: &str, heard: &mut Heard) -> Re
     Ok(decode_set(&heard.bytes[before..]))
 }
 
-/// Base chains of type nat in other tables than ours, on our hooks.
+/// `NF_ACCEPT` (linux/netfilter.h)
+const ACCEPT: u32 = 1;
+
+/// Base chains of type nat in other tables than ours, on our hooks, unless they let everything pass.
 pub(super) fn foreign_nat_chains(socket: &NfSocket) -> Result<Vec<ForeignChain>, NftError> {
     let ours: Vec<String> = Mesh::ALL.iter().map(|mesh| mesh.table_name()).collect();
     all_chains(socket, |message| foreign(message, &ours))
@@ -283,7 +286,10 @@ fn foreign(message: &Message<'_>, ours: &[String]) -> Option<ForeignChain> {
     };
     let mine = message.family() == family::INET && ours.iter().any(|table| table == chain.table);
     let ip = matches!(message.family(), family::INET | family::IPV4 | family::IPV6);
-    (base.kind == "nat" && ip && !mine).then(|| ForeignChain {
+    // One without rules decides nothing; iptables leaves such behind.
+    let rules = message.attrs().find(attr::CHAIN_USE).and_then(|rules| rules.be32());
+    let idle = rules == Some(0) && base.policy == ACCEPT;
+    (base.kind == "nat" && ip && !mine && !idle).then(|| ForeignChain {
         family: message.family(),
         table: chain.table.to_string(),
         chain: chain.name.to_string(),

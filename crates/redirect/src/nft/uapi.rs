@@ -66,6 +66,7 @@ pub(crate) mod attr {
     pub(crate) const CHAIN_NAME: u16 = 3;
     pub(crate) const CHAIN_HOOK: u16 = 4;
     pub(crate) const CHAIN_POLICY: u16 = 5;
+    pub(crate) const CHAIN_USE: u16 = 6;
     pub(crate) const CHAIN_TYPE: u16 = 7;
     pub(crate) const CHAIN_USERDATA: u16 = 12;
     pub(crate) const HOOK_NUM: u16 = 1;

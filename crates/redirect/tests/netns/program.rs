@@ -262,7 +262,7 @@ fn older_nft_tables_of_the_mesh_go_too() {
     const TABLES: &str = "table inet istio-proxy-nat { chain output { type nat hook output priority -100; meta l4proto tcp redirect to :7001; }; }\n\
         table inet istio-proxy-raw { chain output { type filter hook output priority -300; }; }\n\
         table inet consul_tproxy { chain o { type nat hook output priority -100; meta l4proto tcp redirect to :7001; }; }\n\
-        table inet mine { chain o { type nat hook output priority -101; }; }\n";
+        table inet mine { chain o { type nat hook output priority -101; counter; }; }\n";
     for (backend, options, ns) in beds() {
         feed(&ns, "nft", &["-f", "-"], TABLES);
         let done = put(&ns, &small(Mesh::Istio, true, 7002), &options);

@@ -53,8 +53,9 @@ fn nat_chains_of_others_on_our_hooks_are_told() {
     let socket = bed.socket();
     nft::replace(&socket, &sets::istio(), Lock::Off).unwrap();
     bed.command(
-        "table ip a { chain early { type nat hook output priority -150; }; }
-         table inet b { chain late { type nat hook prerouting priority 5; }; }
+        "table ip a { chain early { type nat hook output priority -150; counter; };
+            chain idle { type nat hook output priority -150; }; }
+         table inet b { chain late { type nat hook prerouting priority 5; policy drop; }; }
          table ip6 c { chain after { type nat hook postrouting priority 100; }; }
          table inet d { chain other { type filter hook output priority 0; }; chain plain { }; }",
     );
