@@ -1,7 +1,7 @@
 //! Reading manifests from files and standard input, and pointing at what is wrong in them: file, line, column, and the
 //! user's own line under the message.
 
-use std::io::{IsTerminal, Read};
+use std::io::{ErrorKind, IsTerminal, Read};
 use std::path::Path;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
@@ -86,7 +86,12 @@ fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
     if path == Path::new("-") {
         std::io::stdin().lock().read_to_end(&mut text)?;
     } else {
-        std::fs::File::open(path)?.read_to_end(&mut text)?;
+        std::fs::File::open(path)?.read_to_end(&mut text).map_err(|error| match error.kind() {
+            ErrorKind::IsADirectory => {
+                std::io::Error::other("it is a folder, accepted: a file, or - for standard input")
+            }
+            _ => error,
+        })?;
     }
     Ok(text)
 }
@@ -115,7 +120,8 @@ impl Window {
         // Lossy decoding may have changed lengths; what is marked has to end on a character.
         let marked =
             (0..=marked.min(after.len())).rev().find(|length| after.is_char_boundary(*length)).unwrap_or(0);
-        let span = before.len()..before.len() + marked.max(usize::from(!after.is_empty()));
+        let first = after.chars().next().map_or(0, char::len_utf8);
+        let span = before.len()..before.len() + marked.max(first);
         Self { text: before + &after, first_line: span_line(text, line_start), span }
     }
 }

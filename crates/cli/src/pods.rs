@@ -2,7 +2,7 @@
 //! problem into a message that points at the line. All or nothing: one invalid pod fails the whole file.
 
 use meshward_manifest::{Object, Place};
-use meshward_mesh::{Plan, PlanError, PodTemplate, Problem, Reason, Wanted};
+use meshward_mesh::{Plan, PlanError, PodTemplate, Problem, Reason, Wanted, Warning};
 use meshward_redirect::RuleSet;
 use meshward_redirect::dialect::{self, Effect, InvalidOption, Origin, Surroundings};
 use serde_json::{Value, json};
@@ -143,7 +143,8 @@ impl Context<'_> {
             Wanted::Redirect(plan) => plan,
         };
         plan.warnings.iter().for_each(|warning| {
-            eprintln!("{}", self.input.warning(&format!("{title}: {warning}"), self.object.place()));
+            let place = self.place_of_warning(warning, &plan).or_else(|| self.whole());
+            eprintln!("{}", self.input.warning(&format!("{title}: {warning}"), place));
         });
         let built = dialect::build(plan.mesh, &plan.settings, surroundings)
             .map_err(|error| vec![self.option(&error)])?;
@@ -152,13 +153,19 @@ impl Context<'_> {
 
     fn title(&self) -> String {
         let namespace = self.pod.namespace().map(|namespace| format!("{namespace}/")).unwrap_or_default();
-        format!("{} {namespace}{}", self.pod.kind(), self.pod.name())
+        match self.pod.name() {
+            "" => format!("{} without a name", self.pod.kind()),
+            name => format!("{} {namespace}{name}", self.pod.kind()),
+        }
     }
 
     fn problems(&self, error: &PlanError) -> Vec<String> {
         let message = |problem: &Problem| match problem {
             Problem::Option(option) => self.option(option),
-            other => self.input.error(&format!("{}: {other}", self.title()), self.object.place()),
+            other => {
+                let place = self.place_of_problem(other).or_else(|| self.whole());
+                self.input.error(&format!("{}: {other}", self.title()), place)
+            }
         };
         error.problems.iter().map(message).collect()
     }
@@ -169,13 +176,62 @@ impl Context<'_> {
 
     /// The line that an origin stands on.
     fn place(&self, origin: &Origin) -> Option<Place> {
-        let pointer = self.pod.pointer();
-        match origin {
-            Origin::Annotation { object: "pod", key, .. } => {
-                let key = key.replace('~', "~0").replace('/', "~1");
-                self.object.nearest(&format!("{pointer}/metadata/annotations/{key}")).map(|(place, _)| place)
+        let found = match origin {
+            Origin::Annotation { object: "pod", key, .. } => self.entry("annotations", key),
+            Origin::Argument { container, .. } | Origin::Environment { container, .. } => {
+                self.container(container)
             }
-            _ => self.object.nearest(&format!("{pointer}/spec")).map(|(place, _)| place),
+            _ => None,
+        };
+        let spec = || self.object.nearest(&format!("{}/spec", self.pod.pointer()));
+        found.or_else(|| spec().map(|(place, _)| place))
+    }
+
+    /// The line that names the object, for what is about all of it.
+    fn whole(&self) -> Option<Place> {
+        self.object.get("/metadata/name").or_else(|| self.object.place())
+    }
+
+    /// The line of an annotation or label.
+    fn entry(&self, field: &str, key: &str) -> Option<Place> {
+        let key = key.replace('~', "~0").replace('/', "~1");
+        self.object.get(&format!("{}/metadata/{field}/{key}", self.pod.pointer()))
+    }
+
+    /// The line of the annotation that a text begins with.
+    fn annotation_of(&self, text: &str) -> Option<Place> {
+        let (key, _) = text.strip_prefix("annotation ")?.split_once(" of the pod")?;
+        self.entry("annotations", key)
+    }
+
+    fn container(&self, name: &str) -> Option<Place> {
+        let container = self.pod.containers().find(|container| container.name() == name)?;
+        let list = if container.is_init() { "initContainers" } else { "containers" };
+        self.object.get(&format!("{}/spec/{list}/{}", self.pod.pointer(), container.index()))
+    }
+
+    fn place_of_warning(&self, warning: &Warning, plan: &Plan) -> Option<Place> {
+        match warning {
+            Warning::UnknownAnnotation { object: "pod", key, .. } | Warning::Deprecated { key, .. } => {
+                self.entry("annotations", key)
+            }
+            Warning::LabelInsteadOfAnnotation { object: "pod", key } => self.entry("labels", key),
+            Warning::Unresolved { container, .. } | Warning::ProxyNotExempt { container, .. } => {
+                self.container(container)
+            }
+            Warning::Option { option, .. } => self.place(&plan.settings.get(option).origin),
+            Warning::Pod { message } => self.annotation_of(message),
+            _ => None,
+        }
+    }
+
+    fn place_of_problem(&self, problem: &Problem) -> Option<Place> {
+        match problem {
+            Problem::Arguments { container, .. } | Problem::OutOfReach { container, .. } => {
+                self.container(container)
+            }
+            Problem::Value { place, .. } | Problem::Document { place, .. } => self.annotation_of(place),
+            _ => None,
         }
     }
 }

@@ -7,3 +7,8 @@ pub(crate) mod program;
 pub(crate) mod rules;
 pub(crate) mod trace;
 pub(crate) mod version;
+
+/// An address on the command line.
+fn parse_address(text: &str) -> Result<std::net::IpAddr, String> {
+    text.parse().map_err(|_| "accepted: an IPv4 or IPv6 address".into())
+}

@@ -2,7 +2,7 @@
 //! mesh, and then that mesh's own reading of the pod.
 
 use meshward_redirect::Mesh;
-use meshward_redirect::dialect::{self, Settings};
+use meshward_redirect::dialect::{self, Origin, Settings};
 use serde_json::Value;
 
 use crate::findings::Role;
@@ -91,8 +91,12 @@ fn in_mesh(scope: &mut Scope<'_>, mesh: Mesh) -> Option<Wanted> {
     scope.warn_deprecated();
     let proxies = proxies(scope, mesh);
     match dialect::check(mesh, &settings) {
+        // What nobody wrote, nobody can put right.
         Ok(lints) => scope.warnings.extend(
-            lints.into_iter().map(|lint| Warning::Option { option: lint.option, message: lint.message }),
+            lints
+                .into_iter()
+                .filter(|lint| !matches!(settings.get(lint.option).origin, Origin::Derived { .. }))
+                .map(|lint| Warning::Option { option: lint.option, message: lint.message }),
         ),
         Err(problems) => scope.problems.extend(problems.into_iter().map(Problem::Option)),
     }

@@ -4,6 +4,7 @@
 mod build;
 pub mod consul;
 mod document;
+mod explain;
 pub mod flags;
 pub mod istio;
 pub mod kuma;
@@ -14,6 +15,7 @@ mod nearest;
 pub mod settings;
 
 pub use build::{Built, Surroundings, build, check, flags_of};
+pub use explain::{explain, explanations};
 pub use flags::{Effect, Flag, FlagKind};
 pub use lint::Lint;
 pub use nearest::nearest;

@@ -122,7 +122,7 @@ pub enum Found {
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Found::File => f.write_str("an ordinary file"),
+            Found::File => f.write_str("an ordinary file or folder"),
             Found::OtherKind(name) => write!(f, "the namespace {name}"),
         }
     }

@@ -1,10 +1,14 @@
 //! `meshward generate`: documentation made from the command line's own definition, for packagers and for `docs/`.
 
+mod rules;
+mod showcase;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Command, ValueEnum};
+use meshward_redirect::Mesh;
 
 use crate::exit::{Failure, Outcome};
 
@@ -22,7 +26,7 @@ pub(crate) struct Arguments {
 enum Kind {
     /// One page a verb, for man(1)
     Man,
-    /// cli.md
+    /// cli.md, and rules-MESH.md for each mesh
     Reference,
 }
 
@@ -33,7 +37,13 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Kind::Man => clap_mangen::generate_to(command, &arguments.folder).map_err(|error| {
             Failure::input(format!("cannot write to {}: {error}", arguments.folder.display()))
         }),
-        Kind::Reference => write(&arguments.folder.join("cli.md"), &reference(&command)),
+        Kind::Reference => {
+            write(&arguments.folder.join("cli.md"), &reference(&command))?;
+            Mesh::ALL.into_iter().try_for_each(|mesh| {
+                let page = rules::page(mesh).map_err(Failure::impossible)?;
+                write(&arguments.folder.join(format!("rules-{mesh}.md")), &page)
+            })
+        }
     }
 }
 

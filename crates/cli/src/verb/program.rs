@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use meshward_redirect::dialect::Surroundings;
-use meshward_redirect::netns::{GuardError, NetNs, OpenNetNs};
+use meshward_redirect::netns::{GuardError, NetNs, OpenNetNs, guard};
 use meshward_redirect::nft::Lock;
 use meshward_redirect::program::{self, Backend, Options, ProgramError, Programmed};
 use meshward_redirect::rtnl::RouteSocket;
@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
     #[arg(long, global = true, value_enum, default_value_t = LockChoice::Auto)]
     lock: LockChoice,
     /// Refuse a namespace that holds none of these addresses
-    #[arg(long = "expect-ip", global = true, value_name = "ADDRESS", value_delimiter = ',')]
+    #[arg(long = "expect-ip", global = true, value_name = "ADDRESS", value_delimiter = ',', value_parser = super::parse_address)]
     expect_ips: Vec<IpAddr>,
     /// Leave rules that the mesh's own init container set up before
     #[arg(long, global = true)]
@@ -104,6 +104,8 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         ));
     }
     let namespace = open(&arguments.target)?;
+    // Before anything enters it, so that a wrong namespace is told apart from a missing privilege.
+    guard(&namespace, &[]).map_err(|error| failure(error.into()))?;
     let options = Options {
         backend: arguments.backend,
         // A lock ends with the process that holds it.

@@ -79,7 +79,7 @@ struct Packet {
     #[arg(long, value_name = "STATE", global = true)]
     state: Option<String>,
     /// The pod's own addresses
-    #[arg(long = "pod-ip", value_name = "ADDRESS", value_delimiter = ',', global = true)]
+    #[arg(long = "pod-ip", value_name = "ADDRESS", value_delimiter = ',', global = true, value_parser = super::parse_address)]
     pod_ips: Vec<IpAddr>,
     /// No transparent socket listens on the proxy's port (TPROXY)
     #[arg(long, global = true)]
@@ -186,8 +186,12 @@ fn read_rules(file: &Path) -> Result<RuleSet, Failure> {
         }
     };
     let rules = value.get("rules").filter(|_| value.get("tables").is_none()).unwrap_or(value);
-    serde_json::from_value(rules.clone())
-        .map_err(|error| Failure::input(format!("{}: no rule set: {error}", input.name)))
+    serde_json::from_value(rules.clone()).map_err(|error| {
+        Failure::input(format!(
+            "{}: no rule set: {error}; accepted: what `meshward rules … -o json` prints",
+            input.name
+        ))
+    })
 }
 
 impl Packet {

@@ -10,11 +10,13 @@
 //! - `--dual-stack` is ours: Consul derives it from its agent's address or the pod's.
 
 pub mod config;
+mod explain;
 mod flags;
 mod lints;
 mod options;
 mod rules;
 
+pub(super) use explain::EXPLANATIONS;
 pub use flags::FLAGS;
 pub use lints::lints;
 pub use options::{Dns, Options};

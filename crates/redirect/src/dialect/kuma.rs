@@ -10,11 +10,13 @@
 //! - User ids may have 32 bits in `--exclude-outbound-ports-for-uids`, where Kuma stops at 16.
 
 pub mod config;
+mod explain;
 mod flags;
 mod lints;
 mod options;
 mod rules;
 
+pub(super) use explain::EXPLANATIONS;
 pub use flags::FLAGS;
 pub use lints::lints;
 pub use options::{Dns, Inbound, IpFamilyMode, Options, Outbound, UidExclusion, VirtualNetwork};

@@ -78,7 +78,7 @@ impl Rendered {
         Self {
             name: chain_name(mesh, &chain.name),
             hook: chain.hook,
-            rules: fitting.map(|rule| render_rule(mesh, rule)).collect(),
+            rules: fitting.map(|rule| rule_text(mesh, rule)).collect(),
         }
     }
 }
@@ -106,7 +106,7 @@ fn chain_name(mesh: Mesh, name: &ChainName) -> String {
 
 /// A rule without its chain, in the order in which iptables-save writes: what belongs to every packet, then matches
 /// by module, comment, target.
-fn render_rule(mesh: Mesh, rule: &Rule) -> String {
+pub fn rule_text(mesh: Mesh, rule: &Rule) -> String {
     let mut text = Parts::default();
     for side in [Side::Source, Side::Destination] {
         text.addresses(side, &rule.matches);

@@ -69,8 +69,8 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().take(LONGEST_TEXT).map(|c| if plain(c) { c } else { '?' }).collect())
 }
 
-/// One rule without its comment.
-pub(crate) fn rule_text(kind: TableKind, rule: &Rule) -> String {
+/// One rule as nft writes it, without its comment.
+pub fn rule_text(kind: TableKind, rule: &Rule) -> String {
     let mut words: Vec<String> =
         (0..rule.matches.len()).filter_map(|place| match_text(rule, place)).collect();
     if let (Action::Dnat { address, .. }, None) = (&rule.action, rule.family()) {
