@@ -2,10 +2,11 @@
 
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
 use meshward_redirect::net::Family;
 use meshward_redirect::netns::{GuardError, NetNs};
-use meshward_redirect::nft::Lock;
+use meshward_redirect::nft::{self, Lock, NfSocket};
 use meshward_redirect::program::{
     Backend, Fate, LockState, Options, ProgramError, Programmed, RoutingItem, Target, check, cleanup, program,
 };
@@ -293,6 +294,17 @@ fn older_nft_tables_of_the_mesh_go_too() {
     }
 }
 
+/// A socket closes when its last descriptor does, and a child that another test is just starting has a copy until it
+/// runs its program.
+fn wait_for_orphan(ns: &NetNs) {
+    let socket = ns.run(NfSocket::open).unwrap().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while nft::state(&socket, Mesh::Istio).unwrap().unwrap().owner.is_some() {
+        assert!(Instant::now() < deadline, "the table is still owned");
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn a_lock_lasts_as_long_as_the_socket() {
     let Some(ns) = namespace() else { return };
@@ -326,9 +338,11 @@ fn a_lock_lasts_as_long_as_the_socket() {
     assert_eq!(program(target, &rules, &with(Lock::Required)).unwrap().lock, LockState::Held);
 
     drop(held);
+    wait_for_orphan(&ns);
     let adopted = put(&ns, &rules, &with(Lock::Required));
     assert_eq!((adopted.changed, adopted.lock), (false, LockState::Held));
     drop(adopted.socket);
+    wait_for_orphan(&ns);
     assert!(!cleanup(&ns, None, &with(Lock::Off)).unwrap().is_empty());
     assert_eq!(put(&ns, &rules, &with(Lock::Off)).lock, LockState::Open);
     let done = put(&ns, &rules, &with(Lock::Required));

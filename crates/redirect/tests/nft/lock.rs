@@ -1,7 +1,9 @@
 //! Tables that only their owner can change.
 
+use std::time::{Duration, Instant};
+
 use meshward_redirect::Mesh;
-use meshward_redirect::nft::{self, Lock, NftError};
+use meshward_redirect::nft::{self, Lock, NfSocket, NftError};
 
 use crate::bed::{Bed, has_nft};
 use crate::sets;
@@ -65,8 +67,7 @@ fn a_locked_table_outlives_its_owner_and_is_adopted_as_it_is() {
     drop(owner);
 
     let next = bed.socket();
-    let state = nft::state(&next, Mesh::Istio).unwrap().unwrap();
-    assert!(state.persistent && state.owner.is_none());
+    wait_for_orphan(&next);
     assert_eq!(nft::compare(&next, &rules).unwrap(), None);
     assert!(nft::adopt(&next, Mesh::Istio).unwrap());
     assert_eq!(nft::state(&next, Mesh::Istio).unwrap().unwrap().owner, Some(next.port().unwrap()));
@@ -75,9 +76,25 @@ fn a_locked_table_outlives_its_owner_and_is_adopted_as_it_is() {
 
     // An orphan is replaced like any table.
     let last = bed.socket();
+    wait_for_orphan(&last);
     assert!(nft::replace(&last, &sets::everything(), Lock::Required).unwrap().locked);
     assert_eq!(nft::compare(&last, &sets::everything()).unwrap(), None);
     assert!(nft::remove(&last, Mesh::Istio).unwrap());
+}
+
+/// A socket closes when its last descriptor does, and a child that another test is just starting has a copy until it
+/// runs its program.
+fn wait_for_orphan(socket: &NfSocket) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let state = nft::state(socket, Mesh::Istio).unwrap().unwrap();
+        assert!(state.persistent);
+        if state.owner.is_none() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "the table is still owned by port {:?}", state.owner);
+        std::thread::yield_now();
+    }
 }
 
 #[test]
