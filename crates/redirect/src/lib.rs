@@ -22,6 +22,6 @@ pub mod ruleset;
 
 pub use fingerprint::FORMAT;
 pub use ruleset::{
-    Action, Chain, ChainName, CtState, CtStates, Hook, Match, Mesh, PolicyRouting, Rule, RuleSet, Table,
-    TableKind,
+    Action, Chain, ChainName, CtState, CtStates, Hook, InvalidRuleSet, Match, Mesh, PolicyRouting,
+    ReadRuleSet, Rule, RuleSet, Table, TableKind,
 };

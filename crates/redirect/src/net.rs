@@ -359,6 +359,7 @@ pub fn parse_cidr(text: &str) -> Result<IpNet, InvalidValue> {
 
 /// A packet or connection mark under a mask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MaskedMark {
     /// The value compared with the masked mark.
     pub value: u32,
