@@ -37,7 +37,7 @@ pub(crate) fn read(scope: &mut Scope<'_>) -> Option<Reading> {
         return Some(Reading::Settings(settings, Source::Configuration));
     }
     if let Some(found) = scope.on_pod(CONFIG_MAP) {
-        let what = format!("ConfigMap {}", found.value);
+        let what = format!("ConfigMap {}", quoted(found.value));
         scope.warnings.push(Warning::Unresolved { container: "kuma-sidecar".into(), what });
     }
     legacy::annotations(scope, &mut settings);
@@ -106,6 +106,7 @@ fn init_container(
     let annotated = configuration(scope, &mut settings)?;
     CommandLine { program: "kumactl install transparent-proxy", container, words }
         .read(scope, &mut settings)?;
+    kuma::settle(&mut settings);
     let files = settings.get("config");
     for file in files.elements() {
         if is_annotation(scope.pod.spec(), container, file) {
@@ -113,7 +114,7 @@ fn init_container(
                 continue;
             }
         } else if annotated {
-            let what = format!("configuration file {file}");
+            let what = format!("configuration file {}", quoted(file));
             scope.warnings.push(Warning::Unresolved { container: container.name().into(), what });
             continue;
         }
