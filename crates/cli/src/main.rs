@@ -35,10 +35,10 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     Rules(verb::rules::Arguments),
+    Trace(Box<verb::trace::Arguments>),
     Program(verb::program::Arguments),
     Version(verb::version::Arguments),
     Completions(verb::completions::Arguments),
-    #[command(hide = true)]
     Generate(verb::generate::Arguments),
 }
 
@@ -50,6 +50,7 @@ pub(crate) fn command() -> clap::Command {
 fn run(verb: Verb) -> Outcome {
     match verb {
         Verb::Rules(arguments) => verb::rules::run(arguments),
+        Verb::Trace(arguments) => verb::trace::run(*arguments),
         Verb::Program(arguments) => verb::program::run(arguments),
         Verb::Version(arguments) => verb::version::run(arguments),
         Verb::Completions(arguments) => verb::completions::run(arguments),

@@ -38,7 +38,6 @@ const TAKEN_LONG: [&str; 2] = ["netns", "dry-run"];
 
 impl Subcommand for Source {
     fn augment_subcommands(command: Command) -> Command {
-        let command = command.subcommand_required(true).arg_required_else_help(true);
         let command =
             Mesh::ALL.into_iter().fold(command, |command, mesh| command.subcommand(mesh_command(mesh)));
         command.subcommand(pod_command())

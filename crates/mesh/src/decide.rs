@@ -2,7 +2,7 @@
 //! mesh, and then that mesh's own reading of the pod.
 
 use meshward_redirect::Mesh;
-use meshward_redirect::dialect::Settings;
+use meshward_redirect::dialect::{self, Settings};
 use serde_json::Value;
 
 use crate::findings::Role;
@@ -12,7 +12,7 @@ use crate::pod::PodTemplate;
 use crate::problem::{PlanError, Problem, Warning};
 use crate::scope::Scope;
 use crate::verdict::{Plan, Proxy, Reason, Setup, Source, Validator, Wanted};
-use crate::{consul, dialects, istio, kuma, linkerd, record};
+use crate::{consul, istio, kuma, linkerd, record};
 
 /// What a mesh's own reading of a pod comes to.
 pub(crate) enum Reading {
@@ -90,7 +90,7 @@ fn in_mesh(scope: &mut Scope<'_>, mesh: Mesh) -> Option<Wanted> {
     };
     scope.warn_deprecated();
     let proxies = proxies(scope, mesh);
-    match dialects::check(mesh, &settings) {
+    match dialect::check(mesh, &settings) {
         Ok(lints) => scope.warnings.extend(
             lints.into_iter().map(|lint| Warning::Option { option: lint.option, message: lint.message }),
         ),

@@ -27,7 +27,6 @@ mod arguments;
 mod consul;
 mod container;
 mod decide;
-mod dialects;
 mod document;
 mod findings;
 mod istio;

@@ -11,11 +11,10 @@
 use std::collections::BTreeMap;
 
 use meshward_redirect::Mesh;
-use meshward_redirect::dialect::{Effect, Origin, Settings};
+use meshward_redirect::dialect::{self, Effect, Origin, Settings};
 use meshward_redirect::net::visible;
 use serde_json::Value;
 
-use crate::dialects;
 use crate::known::REDIRECT;
 use crate::problem::{Problem, quoted};
 use crate::scope::{Found, Scope};
@@ -79,7 +78,7 @@ fn settings(mesh: Mesh, found: &Found<'_>, problems: &mut Vec<Problem>) -> Optio
         invalid("settings", document.get("settings"), "an object of texts");
         return None;
     };
-    let mut settings = Settings::new(dialects::flags(mesh));
+    let mut settings = Settings::new(dialect::flags_of(mesh));
     for (option, value) in entries {
         let path = format!("settings.{}", visible(option));
         let known = settings.flags().iter().any(|flag| flag.long == option && flag.effect == Effect::Rules);

@@ -12,6 +12,7 @@ pub mod builder;
 pub mod dialect;
 mod fingerprint;
 pub mod iptables;
+pub mod keep;
 pub mod net;
 pub mod netns;
 pub mod nft;
@@ -19,6 +20,7 @@ pub mod program;
 pub mod render;
 pub mod rtnl;
 pub mod ruleset;
+pub mod trace;
 
 pub use fingerprint::FORMAT;
 pub use ruleset::{

@@ -1,5 +1,7 @@
 //! `meshward program`: rules put in force in a network namespace, checked, or taken away.
 
+mod watch;
+
 use std::error::Error;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -22,6 +24,7 @@ Examples:
   meshward program --netns /run/netns/web pod deployment.yaml
   meshward program --pid 4242 istio --istio-inbound-ports '*' --istio-service-cidr '*'
   meshward program --netns /run/netns/web --check pod deployment.yaml
+  meshward program --netns /run/netns/web --watch --lock on pod deployment.yaml
   meshward program --netns /run/netns/web --cleanup
 
 Exit codes: 0 in force (or, with --check, unchanged), 1 --check found a difference, 2 wrong input, 3 could not be done";
@@ -33,9 +36,12 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     target: Target,
     /// How rules get into the kernel
-    #[arg(long, global = true, default_value = "auto", value_parser = parse_backend, value_name = "auto|nft|iptables-nft|iptables-legacy", hide_default_value = false)]
+    #[arg(long, global = true, default_value = "auto", value_parser = parse_backend, value_name = "auto|nft|iptables-nft|iptables-legacy")]
     backend: Backend,
-    /// Whether the table is locked against everybody else (nft backend, Linux 6.9 or newer)
+    /// Stay, and put right what somebody changes, until interrupted
+    #[arg(long, global = true, conflicts_with_all = ["check", "cleanup", "preview"])]
+    watch: bool,
+    /// Whether the table is locked against everybody else while --watch stays (nft backend, Linux 6.9 or newer)
     #[arg(long, global = true, value_enum, default_value_t = LockChoice::Auto)]
     lock: LockChoice,
     /// Refuse a namespace that holds none of these addresses
@@ -92,10 +98,16 @@ fn parse_backend(text: &str) -> Result<Backend, String> {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Outcome {
+    if matches!(arguments.lock, LockChoice::On) && !arguments.watch {
+        return Err(Failure::input(
+            "--lock on needs --watch: a lock lasts as long as the process that holds it",
+        ));
+    }
     let namespace = open(&arguments.target)?;
     let options = Options {
         backend: arguments.backend,
-        lock: arguments.lock.into(),
+        // A lock ends with the process that holds it.
+        lock: if arguments.watch { arguments.lock.into() } else { Lock::Off },
         expect_ips: arguments.expect_ips.clone(),
         remove_older: !arguments.keep_older,
     };
@@ -114,8 +126,11 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
     if arguments.preview {
         return preview(&namespace, &rules, &options);
     }
+    if arguments.watch {
+        return watch::run(namespace, rules, options);
+    }
     let done = program::program(&namespace, &rules, &options).map_err(failure)?;
-    report(&namespace, &rules, &done);
+    report(&namespace, &rules, &done, false);
     Ok(())
 }
 
@@ -211,10 +226,11 @@ fn clean(namespace: &NetNs, mesh: Option<Mesh>, options: &Options) -> Outcome {
     Ok(())
 }
 
-fn report(namespace: &NetNs, rules: &RuleSet, done: &Programmed) {
+fn report(namespace: &NetNs, rules: &RuleSet, done: &Programmed, stays: bool) {
     let what = if done.changed { "put in force and read back" } else { "in force already, nothing written" };
-    let mut text =
-        format!("{namespace}: {} of {} {what} ({}, {})\n", count(rules), rules.mesh, done.backend, done.lock);
+    let lock = if stays { format!(", {}", done.lock) } else { String::new() };
+    let number = count(rules);
+    let mut text = format!("{namespace}: {number} of {} {what} ({}{lock})\n", rules.mesh, done.backend);
     for item in &done.routing {
         text.push_str(&format!("  added {item}\n"));
     }

@@ -12,7 +12,7 @@ use crate::ruleset::{Action, Chain, ChainName, CtState, Hook, Match, Mesh, Rule,
 pub const SEPARATOR: &str = "# ip6tables\n";
 
 /// Start of every rule's comment; the rule's name follows.
-pub const COMMENT_PREFIX: &str = "meshward ";
+pub const COMMENT_PREFIX: &str = "meshward:";
 
 /// Longest comment that xt_comment keeps (`XT_MAX_COMMENT_LEN`, linux/netfilter/xt_comment.h, with the final zero).
 const COMMENT_MAX: usize = 255;

@@ -63,7 +63,7 @@ fn text_from_data_cannot_leave_its_quotes() {
     let mut rules = small(Mesh::Istio, false, 15001);
     rules.tables[0].chains[0].rules[1].name = "x\"\nCOMMIT\n*filter\n\\".into();
     let text = render(&rules);
-    assert!(text.contains(r#"--comment "meshward x\"?COMMIT?*filter?\\" -j"#), "{text}");
+    assert!(text.contains(r#"--comment "meshward:x\"?COMMIT?*filter?\\" -j"#), "{text}");
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn rules_are_put_in_force_once_and_compared_with_the_kernel() {
 #[test]
 fn foreign_rules_stay_through_everything() {
     const FOREIGN: &str = "*nat\n:FOREIGN - [0:0]\n:MESHWARD_LINKERD_OUTPUT - [0:0]\n-A OUTPUT -p tcp -m tcp --dport 1 -j RETURN\n\
-        -A OUTPUT -j FOREIGN\n-A OUTPUT -m comment --comment \"meshward -j MESHWARD_ISTIO_OUTPUT\" -j RETURN\n\
+        -A OUTPUT -j FOREIGN\n-A OUTPUT -m comment --comment \"meshward:-j MESHWARD_ISTIO_OUTPUT\" -j RETURN\n\
         -A FOREIGN -p udp -j REDIRECT --to-ports 7\n-A FOREIGN -j MESHWARD_LINKERD_OUTPUT\nCOMMIT\n\
         *filter\n-A INPUT -p tcp -m tcp --dport 99 -j DROP\nCOMMIT\n";
     for (iptables, ns) in beds() {
@@ -118,7 +118,7 @@ fn foreign_rules_stay_through_everything() {
         let before = both(&iptables, &ns);
         let foreign = |text: &String| {
             text.lines()
-                .filter(|line| !line.contains("_ISTIO_") || line.contains("--comment \"meshward -j"))
+                .filter(|line| !line.contains("_ISTIO_") || line.contains("--comment \"meshward:-j"))
                 .map(|line| format!("{line}\n"))
                 .collect::<String>()
         };

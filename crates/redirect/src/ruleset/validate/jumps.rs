@@ -9,7 +9,7 @@ use crate::ruleset::{Action, Chain, Hook, Match, Table};
 const DEEPEST: usize = 16;
 /// The most rules that one packet can pass in one table: chains that jump to each other several times would otherwise
 /// make the kernel, which checks every way, and whoever follows a packet, work without end.
-const MOST_STEPS: u64 = 1 << 20;
+const MOST_STEPS: u64 = 1 << 16;
 
 /// Checks the jumps of a table and what stands in the chains they lead to.
 pub(super) fn check(table: &Table) -> Result<(), InvalidRuleSet> {
@@ -22,7 +22,7 @@ pub(super) fn check(table: &Table) -> Result<(), InvalidRuleSet> {
             return Err(Wrong::new(format!("{} levels of jumps", depth.levels), accepted).at(place));
         }
         if depth.steps > MOST_STEPS {
-            let accepted = "at most 1048576 rules on a packet's way through a table";
+            let accepted = "at most 65536 rules on a packet's way through a table";
             return Err(Wrong::new(format!("{} rules on a packet's way", depth.steps), accepted).at(place));
         }
     }
