@@ -1,7 +1,8 @@
 //! Rule sets from a file, and what holds for every rule set whatever it was made from.
 
 use meshward_redirect::net::Family;
-use meshward_redirect::{Action, RuleSet, nft, render};
+use meshward_redirect::trace::{Direction, Environment, PacketSpec};
+use meshward_redirect::{Action, RuleSet, nft, render, trace};
 
 /// The JSON of a rule set, as a file given on the command line.
 pub fn ruleset_json(data: &[u8]) {
@@ -15,6 +16,7 @@ pub fn ruleset_json(data: &[u8]) {
         render::iptables::render(&rules);
         let _ = nft::encode(&rules);
         let _ = rules.validate();
+        trace_some(&rules, |_| {});
         assert!(!rules.to_string().is_empty());
     }
 }
@@ -29,10 +31,26 @@ pub fn check_rules(rules: &RuleSet) {
         rules.to_string().lines().filter(|line| line.starts_with("-A ")).count(),
         rules.rules().count()
     );
+    trace_some(rules, |error| assert_eq!(error, trace::Error::TooLong));
     match nft::encode(rules) {
         Ok(bytes) => assert!(!nft::describe_dump(&bytes, &rules.mesh.table_name()).is_empty()),
         Err(nft::NftError::Inexpressible { .. }) => {}
         Err(other) => panic!("{other}"),
+    }
+}
+
+/// A packet of each direction, protocol and family; each way ends, and can be explained.
+fn trace_some(rules: &RuleSet, failed: impl Fn(trace::Error)) {
+    for direction in [Direction::Out, Direction::In] {
+        for protocol in ["tcp", "udp"] {
+            for destination in ["10.0.0.7:443", "[fd00::7]:53", "127.0.0.1:80", "[::1]:15001"] {
+                let packet = PacketSpec::new(direction, protocol, destination).unwrap();
+                match packet.trace(rules, &Environment::default()) {
+                    Ok(trace) => assert!(!trace.explain(true).is_empty()),
+                    Err(error) => failed(error),
+                }
+            }
+        }
     }
 }
 
