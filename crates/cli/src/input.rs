@@ -115,7 +115,9 @@ impl Window {
         // Lossy decoding may have changed lengths; what is marked has to end on a character.
         let marked =
             (0..=marked.min(after.len())).rev().find(|length| after.is_char_boundary(*length)).unwrap_or(0);
-        let span = before.len()..before.len() + marked.max(usize::from(!after.is_empty()));
+        // Something has to be marked, and it has to be a whole character.
+        let marked = marked.max(after.chars().next().map_or(0, char::len_utf8));
+        let span = before.len()..before.len() + marked;
         Self { text: before + &after, first_line: span_line(text, line_start), span }
     }
 }

@@ -294,8 +294,9 @@ pub fn parse_id(text: &str) -> Result<u32, InvalidValue> {
     )
 }
 
-/// A network interface name as the kernel takes it (`dev_valid_name` in net/core/dev.c), or with a trailing `+`
-/// the prefix of such names, as iptables writes it.
+/// A network interface name, or with a trailing `+` the prefix of such names, as iptables writes it. The kernel takes
+/// nearly any character (`dev_valid_name` in net/core/dev.c); only those that real interfaces have are taken here,
+/// because the name ends up in texts of other programs: quotes, `;`, `$`, `*` and the like are in none of them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct InterfaceName(String);
@@ -327,13 +328,15 @@ impl FromStr for InterfaceName {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let name = text.strip_suffix('+').unwrap_or(text);
-        let plain =
-            |c: char| c.is_ascii_graphic() && !matches!(c, '/' | ':' | '+' | '!' | '"' | '\'' | '\\' | '*');
-        let valid =
-            !name.is_empty() && text.len() <= 15 && name.chars().all(plain) && !matches!(name, "." | "..");
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'@');
+        let valid = !name.is_empty()
+            && text.len() <= 15
+            && name.bytes().all(plain)
+            && !matches!(name, "." | "..")
+            && !name.starts_with('-');
         valid.then(|| Self(text.to_string())).ok_or(InvalidValue::new(
             text,
-            "an interface name of 1 to 15 visible ASCII characters without / : ! * \" ' \\, or such a prefix with + at its end",
+            "an interface name of 1 to 15 ASCII letters, digits and - _ . @ (not first: -), or such a prefix with + at its end",
         ))
     }
 }

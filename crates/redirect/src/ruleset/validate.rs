@@ -5,6 +5,7 @@
 mod jumps;
 mod rule;
 
+use crate::net::visible;
 use crate::ruleset::{Chain, PolicyRouting, RuleSet, Table};
 
 /// The longest JSON text of a rule set that is read.
@@ -35,7 +36,7 @@ pub enum ReadRuleSet {
     #[error("found {0} bytes, accepted: a rule set of at most {LONGEST_TEXT} bytes")]
     TooLong(usize),
     /// Not the JSON of a rule set.
-    #[error("cannot read the rule set: {0}")]
+    #[error("cannot read the rule set: {}", visible(&.0.to_string()))]
     Json(#[from] serde_json::Error),
     /// It does not hold together.
     #[error(transparent)]
