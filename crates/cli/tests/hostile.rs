@@ -361,6 +361,54 @@ fn hostile_names_stay_names() {
     assert!(!ended.err.lines().any(|line| line.starts_with("add table")), "{}", ended.err);
 }
 
+/// The longest lists that are accepted are still lists that the kernel and the iptables programs accept.
+#[test]
+fn the_longest_lists_can_be_put_in_force() {
+    let canary = Canary::new();
+    let list = |from: u32, step: usize, count: usize| {
+        (from..).step_by(step).take(count).map(|n| n.to_string()).collect::<Vec<_>>().join(",")
+    };
+    let (ids, ports, groups) = (list(70_000, 2, 1024), list(1, 3, 1024), list(4_000_000_000, 2, 64));
+    let nets = (0..1024).map(|n| format!("10.{}.{}.0/24", n / 256, n % 256)).collect::<Vec<_>>().join(",");
+    let table: [(&str, Vec<(&str, &str)>); 5] = [
+        ("istio", vec![("-b", "*"), ("-i", "*"), ("--outbound-owner-groups", &groups)]),
+        (
+            "istio",
+            vec![
+                ("-b", &ports),
+                ("-i", &nets),
+                ("-u", &ids),
+                ("-g", &ids),
+                ("--istio-local-outbound-ports-exclude", &ports),
+                ("-x", &nets),
+            ],
+        ),
+        ("linkerd", vec![("--inbound-ports-to-ignore", &ports), ("--subnets-to-ignore", &nets)]),
+        ("kuma", vec![("--exclude-outbound-ips", &nets), ("--exclude-inbound-ports", &ports)]),
+        ("consul", vec![("--proxy-uid", "1"), ("--proxy-inbound-port", "2"), ("--exclude-uid", &ids)]),
+    ];
+    for (mesh, options) in table {
+        let words: Vec<&str> = options.iter().flat_map(|(flag, value)| [*flag, *value]).collect();
+        let print = |form| {
+            let fixed = ["rules", "-o", form, mesh];
+            let printed = run(env!("CARGO_BIN_EXE_meshward"), &[&fixed[..], &words[..]].concat(), b"");
+            assert_eq!(printed.code, 0, "{mesh}: {}", printed.err);
+            printed.out
+        };
+        canary.load(&print("nft"), mesh);
+        let text = print("iptables");
+        let ipv4 = text.split("# ip6tables").next().unwrap();
+        let Some(namespace) = &canary.0 else { continue };
+        if Command::new("iptables-nft-restore").arg("--version").stdout(Stdio::null()).status().is_err() {
+            println!("skipped: needs iptables");
+            continue;
+        }
+        let arguments = ["--noflush", "--test"];
+        let tested = namespace.run(|| run("iptables-nft-restore", &arguments, ipv4.as_bytes())).unwrap();
+        assert_eq!(tested.code, 0, "{mesh}: {}", tested.err);
+    }
+}
+
 /// Files that are hostile as a whole.
 #[test]
 fn hostile_files_end() {
