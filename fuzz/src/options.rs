@@ -126,7 +126,9 @@ fn config(
 
 /// Rules or an error; and `check` agrees.
 fn check_settings(mesh: Mesh, settings: &Settings) {
-    for global_ipv6 in [None, Some(true), Some(false)] {
+    // Of the surroundings, Istio alone takes notice.
+    let surroundings: &[Option<bool>] = if mesh == Mesh::Istio { &[None, Some(true)] } else { &[None] };
+    for global_ipv6 in surroundings.iter().copied() {
         match dialect::build(mesh, settings, Surroundings { global_ipv6 }) {
             Ok(built) => {
                 check_rules(&built.rules);

@@ -38,17 +38,18 @@ pub fn check_rules(rules: &RuleSet) {
     }
 }
 
-/// A packet of each direction, protocol and family; each way ends, and can be explained.
+/// Packets of both directions, protocols and families; each way ends, and can be explained.
 fn check_traces(rules: &RuleSet) {
-    for direction in [Direction::Out, Direction::In] {
-        for protocol in ["tcp", "udp"] {
-            for destination in ["10.0.0.7:443", "[fd00::7]:53", "127.0.0.1:80", "[::1]:15001"] {
-                let packet = PacketSpec::new(direction, protocol, destination).unwrap();
-                match packet.trace(rules, &Environment::default()) {
-                    Ok(trace) => assert!(!trace.explain(true).is_empty()),
-                    Err(error) => assert_eq!(error, trace::Error::TooLong),
-                }
-            }
+    for (direction, protocol, destination) in [
+        (Direction::Out, "tcp", "10.0.0.7:443"),
+        (Direction::Out, "udp", "[fd00::7]:53"),
+        (Direction::In, "tcp", "[fd00::2]:80"),
+        (Direction::In, "udp", "127.0.0.1:53"),
+    ] {
+        let packet = PacketSpec::new(direction, protocol, destination).unwrap();
+        match packet.trace(rules, &Environment::default()) {
+            Ok(trace) => assert!(!trace.explain(true).is_empty()),
+            Err(error) => assert_eq!(error, trace::Error::TooLong),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The fuzz targets' seeds, and what the fuzzers once found, through the same functions: `cargo test` has neither a
 //! nightly toolchain nor a fuzzer.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 #[path = "../../../fuzz/src/lib.rs"]
 mod targets;
 

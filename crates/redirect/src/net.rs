@@ -1,13 +1,16 @@
 //! The small values that rules are made of: ports, ids, interface names, families. Each is parsed from text that
 //! a pod's author controls, so each has bounds, one canonical form, and an error that says what is accepted.
 
-use std::borrow::Cow;
+mod visible;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+
+pub use visible::visible;
 
 /// A value that does not parse: what was found and what is accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,26 +31,6 @@ impl InvalidValue {
         }
         Self { found: text, accepted }
     }
-}
-
-/// A name or key that somebody else wrote, as it may stand in a message: on one line, without characters that steer a
-/// terminal, at most 320 characters (the longest key that Kubernetes takes has 317).
-pub fn visible(text: &str) -> Cow<'_, str> {
-    const LONGEST: usize = 320;
-    if text.len() <= LONGEST && text.bytes().all(|b| matches!(b, b' '..=b'~')) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::new();
-    for c in text.chars().take(LONGEST) {
-        match c {
-            ' '..='~' => shown.push(c),
-            c => shown.extend(c.escape_debug()),
-        }
-    }
-    if text.chars().nth(LONGEST).is_some() {
-        shown.push('…');
-    }
-    Cow::Owned(shown)
 }
 
 /// Address family of a rule or packet.
