@@ -6,6 +6,7 @@ mod legacy;
 
 use meshward_redirect::Mesh;
 use meshward_redirect::dialect::{Origin, Settings, kuma};
+use meshward_redirect::net::visible;
 use serde_json::Value;
 
 use crate::arguments::CommandLine;
@@ -37,7 +38,7 @@ pub(crate) fn read(scope: &mut Scope<'_>) -> Option<Reading> {
         return Some(Reading::Settings(settings, Source::Configuration));
     }
     if let Some(found) = scope.on_pod(CONFIG_MAP) {
-        let what = format!("ConfigMap {}", quoted(found.value));
+        let what = format!("ConfigMap {}", visible(found.value));
         scope.warnings.push(Warning::Unresolved { container: "kuma-sidecar".into(), what });
     }
     legacy::annotations(scope, &mut settings);
@@ -114,7 +115,7 @@ fn init_container(
                 continue;
             }
         } else if annotated {
-            let what = format!("configuration file {}", quoted(file));
+            let what = format!("configuration file {}", visible(file));
             scope.warnings.push(Warning::Unresolved { container: container.name().into(), what });
             continue;
         }
