@@ -4,6 +4,11 @@ use anyhow::{Context, Result, bail};
 
 use crate::run;
 
+/// Seconds that one input may take; an input that takes longer counts as found.
+const SLOWEST: &str = "-timeout=10";
+/// Bytes of an input. Above libFuzzer's own 4096: lists are bounded at higher numbers than fit there.
+const LARGEST: &str = "-max_len=65536";
+
 pub(crate) fn run(target: Option<&str>, seconds: u32) -> Result<()> {
     if !run::works("cargo", &["+nightly", "fuzz", "--version"]) {
         bail!("this needs a nightly toolchain and cargo-fuzz: cargo install --locked cargo-fuzz");
@@ -13,10 +18,15 @@ pub(crate) fn run(target: Option<&str>, seconds: u32) -> Result<()> {
         None => all_targets()?,
     };
     for target in targets {
+        // libFuzzer reads both folders and writes what it finds to the first.
+        let corpus = format!("fuzz/corpus/{target}");
+        let seeds = format!("fuzz/seeds/{target}");
+        let folder = run::root().join(&corpus);
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let limit = format!("-max_total_time={seconds}");
         let mut command = std::process::Command::new("cargo");
-        command.args(["+nightly", "fuzz", "run", &target, "--", &limit]).current_dir(run::root());
-        run::step(&format!("fuzz {target} for {seconds} s"), &mut command)?;
+        command.args(["+nightly", "fuzz", "run", &target, &corpus, &seeds, "--", &limit, SLOWEST, LARGEST]);
+        run::step(&format!("fuzz {target} for {seconds} s"), command.current_dir(run::root()))?;
     }
     Ok(())
 }

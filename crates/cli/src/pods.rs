@@ -5,6 +5,7 @@ use meshward_manifest::{Object, Place};
 use meshward_mesh::{Plan, PlanError, PodTemplate, Problem, Reason, Wanted, Warning};
 use meshward_redirect::RuleSet;
 use meshward_redirect::dialect::{self, Effect, InvalidOption, Origin, Surroundings};
+use meshward_redirect::net::visible;
 use serde_json::{Value, json};
 
 use crate::exit::Failure;
@@ -93,7 +94,9 @@ fn no_pod(input: &Input) -> Failure {
         .iter()
         .flat_map(|document| document.objects())
         .take(5)
-        .map(|object| object.value.get("kind").and_then(Value::as_str).unwrap_or("no kind").to_string())
+        .map(|object| {
+            object.value.get("kind").and_then(Value::as_str).map_or("no kind".into(), visible).into_owned()
+        })
         .collect();
     Failure::input(format!(
         "{}: no pod in it: found {}, accepted: Pod, PodTemplate, Deployment, ReplicaSet, ReplicationController, \
@@ -152,10 +155,12 @@ impl Context<'_> {
     }
 
     fn title(&self) -> String {
-        let namespace = self.pod.namespace().map(|namespace| format!("{namespace}/")).unwrap_or_default();
+        // Names of a file are anybody's text until the API server has seen them, and this one ends up in a comment.
+        let namespace =
+            self.pod.namespace().map(|namespace| format!("{}/", visible(namespace))).unwrap_or_default();
         match self.pod.name() {
             "" => format!("{} without a name", self.pod.kind()),
-            name => format!("{} {namespace}{name}", self.pod.kind()),
+            name => format!("{} {namespace}{}", self.pod.kind(), visible(name)),
         }
     }
 

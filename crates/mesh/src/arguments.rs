@@ -2,6 +2,7 @@
 
 use meshward_redirect::dialect::flags;
 use meshward_redirect::dialect::{Origin, Settings};
+use meshward_redirect::net::visible;
 
 use crate::container::{Container, MOST_TEXT, Unresolved};
 use crate::problem::{Problem, Warning};
@@ -29,7 +30,7 @@ impl CommandLine<'_, '_> {
                     arguments.push(argument);
                 }
                 Ok(_) => {
-                    let place = format!("arguments of container {}", self.container.name());
+                    let place = format!("arguments of container {}", visible(self.container.name()));
                     let found = format!("{place} with more than {MOST_TEXT} bytes, accepted: at most that");
                     scope.problems.push(Problem::TooLarge(found));
                     return None;

@@ -1,6 +1,7 @@
 //! One container as the kubelet would start it: its command line and environment after Kubernetes' own `$(NAME)`
 //! expansion, because that is what the mesh's program really reads.
 
+use meshward_redirect::net::visible;
 use serde_json::Value;
 
 use crate::pod::MOST_ENTRIES;
@@ -43,7 +44,7 @@ impl<'a> Container<'a> {
 
     /// The field's path in the pod specification, for people.
     pub fn path(&self) -> String {
-        format!("spec.{}[{}]", if self.init { "initContainers" } else { "containers" }, self.name())
+        format!("spec.{}[{}]", if self.init { "initContainers" } else { "containers" }, visible(self.name()))
     }
 
     fn text(&self, field: &str) -> Option<&'a str> {

@@ -7,6 +7,7 @@ mod proxy_config;
 
 use meshward_redirect::Mesh;
 use meshward_redirect::dialect::{Origin, Settings, istio};
+use meshward_redirect::net::visible;
 
 use crate::arguments::CommandLine;
 use crate::container::Container;
@@ -81,7 +82,7 @@ fn gateway(proxies: &[Container<'_>]) -> Option<Reason> {
         let role = (words.next() == Some("proxy")).then(|| words.next()).flatten()?;
         (role != "sidecar").then(|| Reason::Gateway {
             mesh: Mesh::Istio,
-            by: format!("container {} runs as {}", container.name(), quoted(role)),
+            by: format!("container {} runs as {}", visible(container.name()), quoted(role)),
         })
     })
 }

@@ -6,6 +6,7 @@ mod legacy;
 
 use meshward_redirect::Mesh;
 use meshward_redirect::dialect::{Origin, Settings, kuma};
+use meshward_redirect::net::visible;
 use serde_json::Value;
 
 use crate::arguments::CommandLine;
@@ -37,7 +38,7 @@ pub(crate) fn read(scope: &mut Scope<'_>) -> Option<Reading> {
         return Some(Reading::Settings(settings, Source::Configuration));
     }
     if let Some(found) = scope.on_pod(CONFIG_MAP) {
-        let what = format!("ConfigMap {}", found.value);
+        let what = format!("ConfigMap {}", visible(found.value));
         scope.warnings.push(Warning::Unresolved { container: "kuma-sidecar".into(), what });
     }
     legacy::annotations(scope, &mut settings);
@@ -106,6 +107,7 @@ fn init_container(
     let annotated = configuration(scope, &mut settings)?;
     CommandLine { program: "kumactl install transparent-proxy", container, words }
         .read(scope, &mut settings)?;
+    kuma::settle(&mut settings);
     let files = settings.get("config");
     for file in files.elements() {
         if is_annotation(scope.pod.spec(), container, file) {
@@ -113,7 +115,7 @@ fn init_container(
                 continue;
             }
         } else if annotated {
-            let what = format!("configuration file {file}");
+            let what = format!("configuration file {}", visible(file));
             scope.warnings.push(Warning::Unresolved { container: container.name().into(), what });
             continue;
         }

@@ -2,6 +2,7 @@
 //! every mesh; and a proxy in the pod beats a namespace that has meanwhile opted out, as in the meshes' CNI plugins.
 
 use meshward_redirect::Mesh;
+use meshward_redirect::net::visible;
 use serde_json::Value;
 
 use crate::problem::{Problem, Warning};
@@ -169,7 +170,7 @@ impl<'a> Scope<'a> {
     pub(crate) fn without_proxy(&mut self, mesh: Mesh) -> Reason {
         let container = self.findings.members().iter().find(|member| member.mesh == mesh);
         let because = container.map_or_else(String::new, |member| {
-            format!("its container {} is {mesh}'s", member.container.name())
+            format!("its container {} is {mesh}'s", visible(member.container.name()))
         });
         Reason::NoProxy { mesh, because }
     }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use meshward_redirect::Mesh;
 use meshward_redirect::dialect::InvalidOption;
+use meshward_redirect::net::visible;
 use serde::Serialize;
 
 /// A pod whose redirection cannot be decided.
@@ -45,7 +46,7 @@ pub enum Problem {
         accepted: &'static str,
     },
     /// The init container's command line does not parse.
-    #[error("arguments of container {container}: {problem}")]
+    #[error("arguments of container {}: {problem}", visible(container))]
     Arguments {
         /// The container.
         container: String,
@@ -53,7 +54,11 @@ pub enum Problem {
         problem: String,
     },
     /// The configuration is somewhere that cannot be read from outside the pod.
-    #[error("container {container} reads {what}, which cannot be known here; accepted: {accepted}")]
+    #[error(
+        "container {} reads {}, which cannot be known here; accepted: {accepted}",
+        visible(container),
+        visible(what)
+    )]
     OutOfReach {
         /// The container.
         container: String,
@@ -63,7 +68,7 @@ pub enum Problem {
         accepted: &'static str,
     },
     /// A document inside an annotation or variable does not parse.
-    #[error("{place}: {problem}")]
+    #[error("{place}: {}", visible(problem))]
     Document {
         /// Where it stands.
         place: String,
@@ -82,7 +87,11 @@ pub enum Problem {
 }
 
 fn list(found: &[(Mesh, String)]) -> String {
-    found.iter().map(|(mesh, container)| format!("{mesh}: {container}")).collect::<Vec<_>>().join(", ")
+    found
+        .iter()
+        .map(|(mesh, container)| format!("{mesh}: {}", visible(container)))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// A value as it appears in an error: quoted, at most 120 characters.
@@ -156,13 +165,17 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Warning::UnknownAnnotation { object, key, nearest: Some(nearest) } => {
-                write!(f, "annotation {key} of the {object} is unknown and ignored; did you mean {nearest}?")
+                write!(
+                    f,
+                    "annotation {} of the {object} is unknown and ignored; did you mean {nearest}?",
+                    visible(key)
+                )
             }
             Warning::UnknownAnnotation { object, key, nearest: None } => {
-                write!(f, "annotation {key} of the {object} is unknown and ignored")
+                write!(f, "annotation {} of the {object} is unknown and ignored", visible(key))
             }
             Warning::LabelInsteadOfAnnotation { object, key } => {
-                write!(f, "{key} is a label of the {object}; it is only read as an annotation")
+                write!(f, "{} is a label of the {object}; it is only read as an annotation", visible(key))
             }
             Warning::Deprecated { key, instead } => {
                 write!(f, "annotation {key} is deprecated; use {instead}")
@@ -170,12 +183,14 @@ impl fmt::Display for Warning {
             Warning::Unresolved { container, what } => {
                 write!(
                     f,
-                    "container {container} takes {what} from a place that cannot be read here; it is ignored"
+                    "container {} takes {what} from a place that cannot be read here; it is ignored",
+                    visible(container)
                 )
             }
             Warning::ProxyNotExempt { container, user, exempt } => write!(
                 f,
-                "container {container} runs as user {user}, exempt are {exempt}: its own traffic would come back to it"
+                "container {} runs as user {user}, exempt are {exempt}: its own traffic would come back to it",
+                visible(container)
             ),
             Warning::Option { option, message } => write!(f, "{option}: {message}"),
             Warning::Pod { message } => f.write_str(message),

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use meshward_redirect::Mesh;
 use meshward_redirect::dialect::{self, Effect, Origin, Settings};
+use meshward_redirect::net::visible;
 use serde_json::Value;
 
 use crate::known::REDIRECT;
@@ -79,7 +80,7 @@ fn settings(mesh: Mesh, found: &Found<'_>, problems: &mut Vec<Problem>) -> Optio
     };
     let mut settings = Settings::new(dialect::flags_of(mesh));
     for (option, value) in entries {
-        let path = format!("settings.{}", option.chars().take(80).collect::<String>());
+        let path = format!("settings.{}", visible(option));
         let known = settings.flags().iter().any(|flag| flag.long == option && flag.effect == Effect::Rules);
         match value.as_str() {
             Some(text) if known => {

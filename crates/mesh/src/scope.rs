@@ -2,6 +2,7 @@
 //! gather.
 
 use meshward_redirect::dialect::Origin;
+use meshward_redirect::net::visible;
 use serde_json::Value;
 
 use crate::container::Container;
@@ -80,7 +81,11 @@ impl<'a> Scope<'a> {
         if let (Some(of_pod), Some(name)) = (self.pod.namespace(), name)
             && of_pod != name
         {
-            let message = format!("the pod is in namespace {of_pod}, the namespace object given is {name}");
+            let message = format!(
+                "the pod is in namespace {}, the namespace object given is {}",
+                visible(of_pod),
+                visible(name)
+            );
             self.warnings.push(Warning::Pod { message });
         }
     }
@@ -114,7 +119,7 @@ impl<'a> Scope<'a> {
     }
 
     fn check_value(&mut self, object: &'static str, key: &str, value: &Value) {
-        let place = || format!("annotation {key} of the {object}");
+        let place = || format!("annotation {} of the {object}", visible(key));
         match value {
             Value::String(text) if text.len() > LONGEST_ANNOTATION => {
                 let found =

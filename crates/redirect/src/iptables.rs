@@ -345,6 +345,16 @@ impl Iptables {
     }
 }
 
+/// The restore input that turns our part of `held` into what `rules` ask of a family; nothing when it is there already.
+/// Pure, and without the spelling of any one version of iptables: what [`Iptables::replace`] would run in an empty world.
+///
+/// # Errors
+/// [`MalformedSave`] when our own rendering cannot be read back.
+pub fn restore_input(held: &Saved, rules: &RuleSet, family: Family) -> Result<Option<String>, MalformedSave> {
+    let wanted = Saved::parse(&render_family(rules, family))?;
+    Ok(transition(held, &wanted, &Ours::meshward(rules.mesh)))
+}
+
 fn missing(family: Family, variant: Variant, directories: &[PathBuf]) -> IptablesError {
     let program = format!("{}-restore", exec::stem(family));
     IptablesError::Missing { program, variant, directories: directories.to_vec() }

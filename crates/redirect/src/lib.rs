@@ -24,6 +24,6 @@ pub mod trace;
 
 pub use fingerprint::FORMAT;
 pub use ruleset::{
-    Action, Chain, ChainName, CtState, CtStates, Hook, Match, Mesh, PolicyRouting, Rule, RuleSet, Table,
-    TableKind,
+    Action, Chain, ChainName, CtState, CtStates, Hook, InvalidRuleSet, Match, Mesh, PolicyRouting,
+    ReadRuleSet, Rule, RuleSet, Table, TableKind,
 };

@@ -1,12 +1,16 @@
 //! The small values that rules are made of: ports, ids, interface names, families. Each is parsed from text that
 //! a pod's author controls, so each has bounds, one canonical form, and an error that says what is accepted.
 
+mod visible;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+
+pub use visible::visible;
 
 /// A value that does not parse: what was found and what is accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -273,8 +277,9 @@ pub fn parse_id(text: &str) -> Result<u32, InvalidValue> {
     )
 }
 
-/// A network interface name as the kernel takes it (`dev_valid_name` in net/core/dev.c), or with a trailing `+`
-/// the prefix of such names, as iptables writes it.
+/// A network interface name, or with a trailing `+` the prefix of such names, as iptables writes it. The kernel takes
+/// nearly any character (`dev_valid_name` in net/core/dev.c); only those that real interfaces have are taken here,
+/// because the name ends up in texts of other programs: quotes, `;`, `$`, `*` and the like are in none of them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct InterfaceName(String);
@@ -306,13 +311,15 @@ impl FromStr for InterfaceName {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let name = text.strip_suffix('+').unwrap_or(text);
-        let plain =
-            |c: char| c.is_ascii_graphic() && !matches!(c, '/' | ':' | '+' | '!' | '"' | '\'' | '\\' | '*');
-        let valid =
-            !name.is_empty() && text.len() <= 15 && name.chars().all(plain) && !matches!(name, "." | "..");
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'@');
+        let valid = !name.is_empty()
+            && text.len() <= 15
+            && name.bytes().all(plain)
+            && !matches!(name, "." | "..")
+            && !name.starts_with('-');
         valid.then(|| Self(text.to_string())).ok_or(InvalidValue::new(
             text,
-            "an interface name of 1 to 15 visible ASCII characters without / : ! * \" ' \\, or such a prefix with + at its end",
+            "an interface name of 1 to 15 ASCII letters, digits and - _ . @ (not first: -), or such a prefix with + at its end",
         ))
     }
 }
@@ -359,6 +366,7 @@ pub fn parse_cidr(text: &str) -> Result<IpNet, InvalidValue> {
 
 /// A packet or connection mark under a mask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MaskedMark {
     /// The value compared with the masked mark.
     pub value: u32,

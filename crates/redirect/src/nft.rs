@@ -115,6 +115,15 @@ pub fn probe(socket: &NfSocket, rules: &RuleSet) -> Result<(), NftError> {
     commit::probe(socket, rules)
 }
 
+/// The bytes of the batch that [`replace`] sends for `rules` where there is a table already: the whole way from rules to
+/// the wire without a kernel.
+///
+/// # Errors
+/// [`NftError::Inexpressible`] where nf_tables has no such rule.
+pub fn encode(rules: &RuleSet) -> Result<Vec<u8>, NftError> {
+    commit::encode(rules)
+}
+
 /// Reads the mesh's table back and compares it with `rules`; `None` when nothing differs.
 ///
 /// # Errors

@@ -5,6 +5,7 @@
 //! A [`RouteSocket`] is opened inside a namespace and keeps it: `ns.run(RouteSocket::open)??`.
 
 mod address;
+mod describe;
 mod link;
 mod message;
 mod policy;
@@ -24,6 +25,7 @@ use crate::net::Family;
 use message::{ACK, Content, DUMP, DUMP_INTERRUPTED, Message};
 
 pub use address::InterfaceAddress;
+pub use describe::describe_answer;
 pub use link::Link;
 pub use policy::PROTOCOL;
 

@@ -2,6 +2,9 @@
 //! netfilter is (tables, chains, rules), so that every renderer is a walk over it and none has to decide anything.
 
 mod text;
+mod validate;
+
+pub use validate::{InvalidRuleSet, LONGEST_TEXT, MOST_CHAINS, MOST_RULES, ReadRuleSet};
 
 use std::borrow::Cow;
 use std::fmt;
@@ -54,6 +57,7 @@ impl fmt::Display for Mesh {
 
 /// Everything one mesh wants in one network namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RuleSet {
     /// Whose rules these are.
     pub mesh: Mesh,
@@ -71,6 +75,7 @@ pub struct RuleSet {
 
 /// `ip rule fwmark MARK lookup TABLE` and `ip route local default dev lo table TABLE`, in each captured family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PolicyRouting {
     /// The packet mark that selects the table.
     pub mark: u32,
@@ -103,6 +108,7 @@ impl TableKind {
 
 /// The chains of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Table {
     /// Which one.
     pub kind: TableKind,
@@ -174,6 +180,7 @@ impl fmt::Display for ChainName {
 
 /// Rules that are tried in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Chain {
     /// Its name; for a base chain the hook's name.
     pub name: ChainName,
@@ -186,6 +193,7 @@ pub struct Chain {
 
 /// One rule: all matches must hold, then the action is taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Rule {
     /// Stable name such as `out.exclude-port`: in comments, traces and errors. Rules that one list option
     /// expands to share it.
@@ -203,7 +211,7 @@ pub struct Rule {
 /// A property of a packet. Negation follows iptables' `!`, with one difference that nftables forces: a packet
 /// without a local socket has no owner, so it fits neither `Uid` nor its negation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Match {
     /// Of this family.
     Family(Family),
@@ -297,7 +305,7 @@ pub type CtStates = Vec<CtState>;
 
 /// What a rule does with a packet that fits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Action {
     /// Back to the chain that jumped here; in a base chain: on to the next hook.
     Return,

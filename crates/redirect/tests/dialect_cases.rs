@@ -1,9 +1,12 @@
 //! Options in, rules out: the cases under `cases/`, read as a peer's own arguments are. A rule that goes missing, moves
 //! or changes shows in a snapshot.
 
-use meshward_redirect::RuleSet;
 use meshward_redirect::dialect::flags::parse_arguments;
-use meshward_redirect::dialect::{Flag, InvalidOption, Lint, Origin, Settings, istio, linkerd};
+use meshward_redirect::dialect::{
+    self, Flag, InvalidOption, Lint, Origin, Settings, Surroundings, istio, linkerd,
+};
+use meshward_redirect::trace::{Direction, Environment, PacketSpec, Verdict};
+use meshward_redirect::{Mesh, RuleSet, nft};
 
 type Build = fn(&Settings) -> Result<(RuleSet, Vec<Lint>), InvalidOption>;
 
@@ -86,10 +89,21 @@ fn numbered(count: usize) -> String {
 #[test]
 fn istio_takes_at_most_64_owner_groups() {
     let mut settings = Settings::new(istio::FLAGS);
-    settings.set("outbound-owner-groups", numbered(64), Origin::Default);
-    let (rules, _) = istio(&settings).expect("64 groups");
-    let groups = rules.rules().find(|(_, _, rule)| rule.name == "out.owner-group").expect("the rule");
-    assert_eq!(groups.2.matches.len(), 64);
+    settings.set("istio-service-cidr", "*", Origin::Default);
+    for count in [1, 32, 33, 64] {
+        settings.set("outbound-owner-groups", numbered(count), Origin::Default);
+        let rules = dialect::build(Mesh::Istio, &settings, Surroundings::default()).expect("groups").rules;
+        assert_eq!(rules.validate(), Ok(()));
+        nft::encode(&rules).expect("rules that nf_tables has");
+        for gid in 0..=70 {
+            let packet = PacketSpec::new(Direction::Out, "tcp", "10.0.0.7:443").expect("a packet");
+            let packet = packet.gid(&gid.to_string()).expect("a group");
+            let trace = packet.trace(&rules, &Environment::default()).expect("a way");
+            let captured = matches!(trace.verdict, Verdict::Redirected { port: 15001, .. });
+            let listed = numbered(count).split(',').any(|group| group == gid.to_string());
+            assert_eq!(captured, listed, "group {gid} of {count}");
+        }
+    }
     settings.set("outbound-owner-groups", numbered(65), Origin::Default);
     assert!(istio(&settings).expect_err("65 groups").problem.contains("found 65 groups"));
 }

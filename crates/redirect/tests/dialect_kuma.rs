@@ -303,3 +303,45 @@ fn the_table_is_well_formed() {
         assert!(!matches!(flag.kind, FlagKind::Switch) || ["true", "false"].contains(&flag.default));
     }
 }
+
+/// Thousands of protocols times thousands of ports, and items times ports, stay lists.
+#[test]
+fn exclusions_by_user_do_not_multiply_without_end() {
+    let list = |word: &str, count: usize| vec![word; count].join(",");
+    let repeated = format!("{}:1:7", list("tcp,udp", 10_000));
+    let exclusions = options(&["--exclude-outbound-ports-for-uids", &repeated]).outbound.exclude_for_uids;
+    assert_eq!(exclusions.len(), 2, "one for each protocol");
+    let most = format!("tcp:{}:7", list("1", 4096));
+    options(&["--exclude-outbound-ports-for-uids", &most]);
+    for more in [
+        format!("tcp:{}:7", list("1", 4097)),
+        format!("{}:7", list("1", 2049)),
+        format!("tcp:{}:7", list("1", 80_000)),
+        vec!["tcp:1,2,3,4,5:7"; 1024].join(";"),
+    ] {
+        let text = refusal(&["--exclude-outbound-ports-for-uids", &more]);
+        assert!(text.contains("found more ports, accepted: at most 4096"), "{text}");
+    }
+}
+
+/// Written down and read back, no value was typed any more.
+#[test]
+fn settled_settings_mean_the_same_whoever_wrote_them() {
+    for arguments in [
+        &["--redirect-all-dns-traffic", "--redirect-dns=false"][..],
+        &["--redirect-all-dns-traffic"],
+        &["--redirect-all-dns-traffic=false", "--redirect-dns=false"],
+        &["--redirect-dns", "--redirect-all-dns-traffic=false"],
+    ] {
+        let typed = settings(arguments);
+        let mut settled = typed.clone();
+        kuma::settle(&mut settled);
+        let mut written = Settings::new(FLAGS);
+        for setting in settled.all().filter(|setting| settled.is_set(setting.option)) {
+            written.set(setting.option, setting.value, Origin::File { file: "f".into(), path: "p".into() });
+        }
+        let wanted = Options::from_settings(&typed).expect("valid options");
+        assert_eq!(Options::from_settings(&settled).as_ref(), Ok(&wanted), "{arguments:?}");
+        assert_eq!(Options::from_settings(&written).as_ref(), Ok(&wanted), "{arguments:?}");
+    }
+}

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::lint::Lint;
 use super::nearest::nearest;
 use super::settings::{InvalidOption, Origin, Setting};
-use crate::net::InvalidValue;
+use crate::net::{InvalidValue, visible};
 
 /// Elements an array may have; the option itself is bounded again when it is parsed.
 const MOST_ELEMENTS: usize = 1024;
@@ -165,7 +165,7 @@ impl<O: Fn(&str) -> Origin> Reader<'_, O> {
             .iter()
             .filter_map(|field| field.path.strip_prefix(prefix))
             .map(|rest| rest.split('.').next().unwrap_or(rest));
-        let path: String = path.chars().take(120).collect();
+        let path = visible(path);
         let message = match nearest(key, siblings) {
             Some(known) => format!("unknown key {path}: ignored (the nearest known one is {prefix}{known})"),
             None => format!("unknown key {path}: ignored"),

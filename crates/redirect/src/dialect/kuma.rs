@@ -19,5 +19,5 @@ mod rules;
 pub(super) use explain::EXPLANATIONS;
 pub use flags::FLAGS;
 pub use lints::lints;
-pub use options::{Dns, Inbound, IpFamilyMode, Options, Outbound, UidExclusion, VirtualNetwork};
+pub use options::{Dns, Inbound, IpFamilyMode, Options, Outbound, UidExclusion, VirtualNetwork, settle};
 pub use rules::rules;

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::flags::{Flag, FlagKind};
-use crate::net::InvalidValue;
+use crate::net::{InvalidValue, visible};
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -73,18 +73,22 @@ impl fmt::Display for Origin {
         match self {
             Origin::Default => f.write_str("default"),
             Origin::Flag { flag } => f.write_str(flag),
-            Origin::Argument { container, flag } => write!(f, "argument {flag} of container {container}"),
+            Origin::Argument { container, flag } => {
+                write!(f, "argument {flag} of container {}", visible(container))
+            }
             Origin::Environment { container, variable } => {
-                write!(f, "environment variable {variable} of container {container}")
+                write!(f, "environment variable {variable} of container {}", visible(container))
             }
             Origin::Variable { variable } => write!(f, "environment variable {variable}"),
-            Origin::Annotation { object, key, path: None } => write!(f, "annotation {key} of the {object}"),
-            Origin::Annotation { object, key, path: Some(path) } => {
-                write!(f, "{path} in annotation {key} of the {object}")
+            Origin::Annotation { object, key, path: None } => {
+                write!(f, "annotation {} of the {object}", visible(key))
             }
-            Origin::Field { path } => f.write_str(path),
-            Origin::File { file, path } => write!(f, "{path} in {file}"),
-            Origin::Derived { from } => write!(f, "derived from {from}"),
+            Origin::Annotation { object, key, path: Some(path) } => {
+                write!(f, "{} in annotation {} of the {object}", visible(path), visible(key))
+            }
+            Origin::Field { path } => f.write_str(&visible(path)),
+            Origin::File { file, path } => write!(f, "{} in {}", visible(path), visible(file)),
+            Origin::Derived { from } => write!(f, "derived from {}", visible(from)),
         }
     }
 }

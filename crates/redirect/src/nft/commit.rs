@@ -59,6 +59,12 @@ pub(super) fn probe(socket: &NfSocket, rules: &RuleSet) -> Result<(), NftError> 
     }
 }
 
+/// See [`super::encode`].
+pub(super) fn encode(rules: &RuleSet) -> Result<Vec<u8>, NftError> {
+    let program = Program::new(rules)?;
+    Ok(Batch::program(&program, 1, Start::Replace, 0, true).as_bytes().to_vec())
+}
+
 /// See [`super::remove`].
 pub(super) fn remove(socket: &NfSocket, mesh: Mesh) -> Result<bool, NftError> {
     remove_table(socket, mesh.table_name())

@@ -90,7 +90,7 @@ fn request(kind: u16, flags: u16, interface: u32, net: IpNet) -> message::Messag
     if family == Family::Ipv6 { message.number(IFA_FLAGS, IFA_F_NODAD) } else { message }
 }
 
-fn read(payload: &[u8]) -> Option<InterfaceAddress> {
+pub(super) fn read(payload: &[u8]) -> Option<InterfaceAddress> {
     let (header, rest) = payload.split_at_checked(HEADER)?;
     let mut found = InterfaceAddress {
         interface: message::u32_at(header, 4)?,

@@ -109,7 +109,7 @@ fn header_of(index: u32) -> [u8; HEADER] {
     header
 }
 
-fn read(payload: &[u8]) -> Option<Link> {
+pub(super) fn read(payload: &[u8]) -> Option<Link> {
     let (header, rest) = payload.split_at_checked(HEADER)?;
     let (_, name) = message::attributes(rest).find(|(kind, _)| *kind == IFLA_IFNAME)?;
     let name = name.strip_suffix(&[0]).unwrap_or(name);

@@ -148,7 +148,7 @@ fn route_message(kind: u16, flags: u16, family: Family, table: u32, loopback: u3
     change(kind, flags, &header).number(RTA_TABLE, table).number(RTA_OIF, loopback)
 }
 
-fn read_rule(payload: &[u8]) -> Option<MarkRule> {
+pub(super) fn read_rule(payload: &[u8]) -> Option<MarkRule> {
     let (header, rest) = payload.split_at_checked(HEADER)?;
     let flags = message::u32_at(header, 8)?;
     // Any address, type of service or flag (such as "invert") makes it another rule than ours.
@@ -174,7 +174,7 @@ fn read_rule(payload: &[u8]) -> Option<MarkRule> {
     (mask == Some(u32::MAX)).then_some(MarkRule { routing, priority, ours })
 }
 
-fn read_route(payload: &[u8]) -> Option<LocalRoute> {
+pub(super) fn read_route(payload: &[u8]) -> Option<LocalRoute> {
     let (header, rest) = payload.split_at_checked(HEADER)?;
     if header[1] != 0 || header[2] != 0 || header[7] != RTN_LOCAL {
         return None;

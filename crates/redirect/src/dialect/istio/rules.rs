@@ -6,6 +6,7 @@
 //!                └► redirect (virtual interfaces)                     └► inbound ─┬► divert      (TPROXY)
 //! nat output ─┬► in_redirect (the proxy calls its pod)                            └► tproxy
 //!             ├► output_dns                          raw prerouting ─► inbound     (DNS zones)
+//!             ├► other_group (more than 32 owner groups)
 //!             └► redirect                            raw output ─► output_dns
 //! ```
 
@@ -25,6 +26,7 @@ const INBOUND: ChainName = ChainName::new("inbound");
 const IN_REDIRECT: ChainName = ChainName::new("in_redirect");
 const REDIRECT: ChainName = ChainName::new("redirect");
 const OUTPUT_DNS: ChainName = ChainName::new("output_dns");
+const OTHER_GROUPS: ChainName = ChainName::new("other_group");
 const DROP: ChainName = ChainName::new("drop");
 
 /// DNS over UDP and TCP.
@@ -266,7 +268,13 @@ fn proxy_owner(rules: &mut Builder, options: &Options, owner: Owner) {
     output(rules, own.then(Action::Return));
 }
 
-/// Listed groups are captured by one rule that returns for everybody else; nobody listed, everybody returns.
+/// Groups that one rule can name: iptables-restore takes 255 words in a line, nf_tables 128 expressions in a rule. Istio
+/// puts all 64 in one rule, which neither takes.
+const MOST_GROUPS_IN_RULE: usize = 32;
+
+/// Listed groups are captured by one rule that returns for everybody else; nobody listed, everybody returns. Whoever is
+/// in none of the groups of a full rule has to be in none of the others either; that rule stands in a chain of its own,
+/// where only accepting leaves the output chain too.
 fn owner_groups(rules: &mut Builder, options: &Options) {
     match &options.owner_groups {
         Selection::All => {
@@ -276,11 +284,17 @@ fn owner_groups(rules: &mut Builder, options: &Options) {
             }
         }
         Selection::Only(groups) => {
-            let none_of =
-                groups.iter().fold(rule("out.owner-group").option("outbound-owner-groups"), |start, gid| {
-                    start.matching(Match::gid(*gid, true))
-                });
-            output(rules, none_of.then(Action::Return));
+            let none_of = |groups: &[u32]| {
+                let start = rule("out.owner-group").option("outbound-owner-groups");
+                groups.iter().fold(start, |start, gid| start.matching(Match::gid(*gid, true)))
+            };
+            let (first, others) = groups.split_at(groups.len().min(MOST_GROUPS_IN_RULE));
+            if others.is_empty() {
+                output(rules, none_of(first).then(Action::Return));
+            } else {
+                output(rules, none_of(first).then(Action::Jump(OTHER_GROUPS)));
+                rules.chain(TableKind::Nat, OTHER_GROUPS, none_of(others).then(Action::Accept));
+            }
         }
     }
 }

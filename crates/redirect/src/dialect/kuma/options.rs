@@ -1,5 +1,6 @@
 //! Kuma's settings, understood: typed, with contradictions refused and questionable combinations pointed out.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -11,6 +12,9 @@ use crate::net::{
 };
 
 const MOST_ITEMS: usize = 1024;
+
+/// The most ports and ranges in all exclusions by user together; each is multiplied by the protocols beside it.
+const MOST_EXCLUDED_PORTS: usize = 4096;
 
 /// What Kuma is asked to do in one network namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -189,10 +193,27 @@ fn ip_family_mode(text: &str) -> Result<IpFamilyMode, InvalidValue> {
     }
 }
 
+/// Whether a value was typed on a command line.
+fn typed(origin: &Origin) -> bool {
+    matches!(origin, Origin::Flag { .. } | Origin::Argument { .. })
+}
+
+/// Puts into the values what so far only their origin says: on a command line `--redirect-all-dns-traffic` is enough by
+/// itself, whatever a `--redirect-dns=false` beside it. Settings that are written down to be read somewhere else (where
+/// nothing was typed) have to be settled first.
+pub fn settle(settings: &mut Settings) {
+    let all = settings.get("redirect-all-dns-traffic");
+    if typed(&all.origin)
+        && settings.switch(all.option) == Ok(true)
+        && settings.switch("redirect-dns") == Ok(false)
+    {
+        settings.reset("redirect-dns");
+    }
+}
+
 fn dns(settings: &Settings) -> Result<Dns, InvalidOption> {
     let (some, all) = (settings.get("redirect-dns"), settings.get("redirect-all-dns-traffic"));
     let (on, capture_all) = (settings.switch(some.option)?, settings.switch(all.option)?);
-    let typed = |origin: &Origin| matches!(origin, Origin::Flag { .. } | Origin::Argument { .. });
     if on && capture_all && typed(&some.origin) && typed(&all.origin) {
         return Err(
             all.invalid("redirect-dns and redirect-all-dns-traffic contradict each other: give one of them")
@@ -242,9 +263,16 @@ fn uid_exclusions(settings: &Settings) -> Result<Vec<UidExclusion>, InvalidOptio
             setting.invalid(format!("found {} elements, accepted: at most {MOST_ITEMS}", items.len()))
         );
     }
-    let mut exclusions = Vec::new();
+    let mut exclusions: Vec<UidExclusion> = Vec::new();
+    let mut ports = 0;
     for item in items {
-        exclusions.extend(uid_exclusion(item).map_err(|problem| setting.invalid(problem.to_string()))?);
+        let more = uid_exclusion(item).map_err(|problem| setting.invalid(problem.to_string()))?;
+        ports += more.iter().map(|one| one.ports.len()).sum::<usize>();
+        if ports > MOST_EXCLUDED_PORTS {
+            let accepted = format!("at most {MOST_EXCLUDED_PORTS}, those of two protocols counted twice");
+            return Err(setting.invalid(format!("found more ports, accepted: {accepted}")));
+        }
+        exclusions.extend(more);
     }
     Ok(exclusions)
 }
@@ -265,11 +293,11 @@ fn uid_exclusion(text: &str) -> Result<Vec<UidExclusion>, InvalidValue> {
         _ => return Err(invalid()),
     };
     let protocols = match protocols {
-        "" | "*" => vec![Protocol::Tcp, Protocol::Udp],
+        "" | "*" => BTreeSet::from([Protocol::Tcp, Protocol::Udp]),
         list => list
             .split(',')
             .map(|name| name.trim().parse())
-            .collect::<Result<Vec<Protocol>, _>>()
+            .collect::<Result<BTreeSet<Protocol>, _>>()
             .map_err(|_| invalid())?,
     };
     let ports = match ports {
