@@ -161,7 +161,7 @@ pub fn program<'a>(
             mesh: rules.mesh,
             backend: chosen.backend(),
             former: former.is_some(),
-            found_routing: added.len() < items.len(),
+            earlier_routing: added.len() < items.len() || items.iter().any(RoutingItem::is_policy),
         };
         let Swept { older, chains } = sweep.run(&mut survey, &items, options.remove_older)?;
         let foreign = match &chosen {
@@ -253,11 +253,30 @@ pub fn check<'a>(
     let items = routing::wanted(rules);
     let needed = Needed { route: !items.is_empty(), legacy: false };
     let mut survey = Survey::of(target, &options.expect_ips, needed)?;
-    let chosen = match options.backend {
-        Backend::Auto => in_use(namespace, &survey, rules.mesh)?,
-        _ => None,
-    };
-    let chosen = chosen.map_or_else(|| choose(namespace, &survey, options.backend), Ok)?;
+    let (backend, differences) = rules_drift(namespace, &survey, rules, options.backend)?;
+    let missing = if items.is_empty() { Vec::new() } else { routing::missing(survey.route()?, &items)? };
+    let drift = Drift { backend, rules: differences, routing: missing };
+    Ok((drift.rules.is_some() || !drift.routing.is_empty()).then_some(drift))
+}
+
+fn rules_drift(
+    namespace: &NetNs,
+    survey: &Survey<'_>,
+    rules: &RuleSet,
+    asked: Backend,
+) -> Result<(Backend, Option<RulesDrift>), ProgramError> {
+    let mut chosen = None;
+    if asked == Backend::Auto {
+        // Where there is a table of the mesh, its rules are. An error is told by what comes next, if anything.
+        let there = survey.nf().map(|socket| nft::compare(socket, rules));
+        match there.transpose().unwrap_or_default() {
+            Some(Some(drift)) if drift.differences.contains(&nft::Difference::TableMissing) => {}
+            Some(drift) => return Ok((Backend::Nft, drift.map(RulesDrift::Nft))),
+            None => {}
+        }
+        chosen = iptables_in_use(namespace, survey, rules.mesh)?;
+    }
+    let chosen = chosen.map_or_else(|| choose(namespace, survey, asked), Ok)?;
     let differences = match &chosen {
         Chosen::Nft => nft::compare(survey.need_nf()?, rules)?.map(RulesDrift::Nft),
         Chosen::Iptables(iptables) => {
@@ -265,16 +284,15 @@ pub fn check<'a>(
             (!found.is_empty()).then_some(RulesDrift::Iptables(found))
         }
     };
-    let missing = if items.is_empty() { Vec::new() } else { routing::missing(survey.route()?, &items)? };
-    let drift = Drift { backend: chosen.backend(), rules: differences, routing: missing };
-    Ok((drift.rules.is_some() || !drift.routing.is_empty()).then_some(drift))
+    Ok((chosen.backend(), differences))
 }
 
-/// The iptables variant that holds chains of the mesh while nf_tables has no table of it.
-fn in_use(namespace: &NetNs, survey: &Survey<'_>, mesh: Mesh) -> Result<Option<Chosen>, ProgramError> {
-    if survey.table(mesh).is_some() {
-        return Ok(Some(Chosen::Nft));
-    }
+/// The iptables variant that holds chains of the mesh.
+fn iptables_in_use(
+    namespace: &NetNs,
+    survey: &Survey<'_>,
+    mesh: Mesh,
+) -> Result<Option<Chosen>, ProgramError> {
     let ours = Ours::meshward(mesh);
     let chains = survey.chains()?;
     for variant in Variant::ALL {

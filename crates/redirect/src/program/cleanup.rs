@@ -75,8 +75,9 @@ pub(super) struct Sweep<'a> {
     pub(super) backend: Backend,
     /// Whether nf_tables had a table of the mesh before.
     pub(super) former: bool,
-    /// Whether some of the routing that is wanted was there before.
-    pub(super) found_routing: bool,
+    /// Whether routing of ours can be there from before: some of what is wanted was, or it is the kind that differs
+    /// from one configuration to the next.
+    pub(super) earlier_routing: bool,
 }
 
 /// What is left beside the rules.
@@ -117,7 +118,7 @@ impl Sweep<'_> {
             chains = survey.chains()?;
         }
         // Without any trace of an earlier time there is no routing of ours that could be stale.
-        if self.former || self.found_routing || signs || self.backend != Backend::Nft {
+        if self.former || self.earlier_routing || signs || self.backend != Backend::Nft {
             let route = survey.route()?;
             let stale = routing::stale(route, keep)?;
             routing::remove(route, &stale)?;

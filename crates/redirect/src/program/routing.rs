@@ -50,6 +50,11 @@ impl fmt::Display for RoutingItem {
 }
 
 impl RoutingItem {
+    /// Whether it is part of policy routing.
+    pub(super) fn is_policy(&self) -> bool {
+        self.family().is_some()
+    }
+
     /// The family of what belongs to policy routing.
     fn family(&self) -> Option<Family> {
         match self {
@@ -80,7 +85,7 @@ pub(super) fn missing(
     items: &[RoutingItem],
 ) -> Result<Vec<RoutingItem>, RouteError> {
     let mut held = Vec::new();
-    if items.iter().any(|item| item.family().is_none()) {
+    if !items.iter().all(RoutingItem::is_policy) {
         held.extend(held_addresses(socket)?);
     }
     for family in Family::BOTH {
@@ -126,7 +131,8 @@ pub(super) fn stale(socket: &mut RouteSocket, keep: &[RoutingItem]) -> Result<Ve
 
 /// The addresses of the loopback interface that are like ours, and whether they are.
 fn held_addresses(socket: &mut RouteSocket) -> Result<Vec<(RoutingItem, bool)>, RouteError> {
-    let own = socket.addresses()?.into_iter().filter(|own| own.interface == LOOPBACK && own.prefix == 128);
+    let own = socket.addresses_of(Family::Ipv6)?.into_iter();
+    let own = own.filter(|own| own.interface == LOOPBACK && own.prefix == 128);
     let items = own.filter_map(|own| match own.address {
         IpAddr::V6(address) => Some((RoutingItem::LoopbackAddress(address), own.ours)),
         IpAddr::V4(_) => None,
