@@ -7,6 +7,9 @@ use serde::Serialize;
 use crate::machine::Machine;
 use crate::series::{Series, Summary};
 
+/// Characters of a line of prose.
+const LINE: usize = 90;
+
 /// Everything of one run.
 #[derive(Serialize)]
 pub(crate) struct Report {
@@ -68,11 +71,11 @@ impl Section {
         self
     }
 
-    /// Aims at being at least so many times faster than the row of this name.
-    pub(crate) fn faster_than(mut self, peer: &str, factor: f64) -> Self {
-        let found = self.rows.iter().find(|row| row.name == peer).and_then(|row| row.ratio);
-        let found = found.unwrap_or(f64::NAN);
-        let aim = format!("at least {factor} times faster than {peer}");
+    /// Aims at one contender being at least so many times faster than another.
+    pub(crate) fn faster(mut self, series: &[(String, Series)], ours: &str, peer: &str, factor: f64) -> Self {
+        let of = |name: &str| series.iter().find(|(known, _)| known == name).map(|(_, series)| series);
+        let found = of(peer).zip(of(ours)).map_or(f64::NAN, |(peer, ours)| peer.ratio_to(ours));
+        let aim = format!("{ours} at least {factor} times faster than {peer}");
         self.targets.push(Target { aim, found, reached: found >= factor });
         self
     }
@@ -92,10 +95,28 @@ impl fmt::Display for Report {
     }
 }
 
+/// Lines of at most so many characters as a terminal has.
+fn wrap(text: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.len() + word.len() < LINE => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_string()),
+        }
+    }
+    lines
+}
+
 impl fmt::Display for Section {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.title)?;
-        writeln!(f, "  {}", self.note)?;
+        for line in wrap(&self.note) {
+            writeln!(f, "  {line}")?;
+        }
         let names = self.rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
         writeln!(
             f,

@@ -16,6 +16,9 @@ use crate::report::Section;
 use crate::rounds::{Contender, take_turns};
 use crate::standard;
 
+const OURS: &str = "meshward program, whole path";
+const PAIR: &str = "iptables-restore pair, nft";
+
 pub(crate) fn measure(scale: Scale) -> Result<Vec<Section>> {
     let rules = standard::rules()?;
     [2, 1].into_iter().map(|workers| with_workers(scale, &rules, workers)).collect()
@@ -31,14 +34,14 @@ fn with_workers(scale: Scale, rules: &RuleSet, workers: usize) -> Result<Section
     };
     let pair = |pod: &mut Pod| peers::run(&NetNs::open(pod.path())?, &calls);
     let contenders = vec![
-        Contender::new("meshward program", || storm(scale.pods, workers, ours)),
-        Contender::new("iptables-restore pair, nft", || storm(scale.pods, workers, pair)),
+        Contender::new(OURS, || storm(scale.pods, workers, ours)),
+        Contender::new(PAIR, || storm(scale.pods, workers, pair)),
     ];
     let plural = if workers == 1 { "worker" } else { "workers" };
     let title = format!("{} pods at once, {workers} {plural}", scale.pods);
     let series = take_turns(&title, scale.long_rounds, contenders, || Ok(()))?;
     let note = "standard Istio set; time until all are programmed";
-    Ok(Section::new(title, note, "ms", &series).faster_than("iptables-restore pair, nft", 10.0))
+    Ok(Section::new(title, note, "ms", &series).faster(&series, OURS, PAIR, 10.0))
 }
 
 /// Does `work` on fresh pods, as many at a time as there are workers.

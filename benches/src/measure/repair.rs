@@ -6,9 +6,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use meshward_redirect::RuleSet;
-use meshward_redirect::nft::{Event, Lock, NfSocket, Watch};
-use meshward_redirect::program::{self, Options, Target};
+use meshward_redirect::keep::Keeper;
+use meshward_redirect::nft::Lock;
+use meshward_redirect::program::Options;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Scale;
@@ -21,34 +21,31 @@ use crate::tamper::Tamperer;
 /// The chain with the one rule that sends outbound connections to the proxy.
 const CHAIN: &str = "nat_redirect";
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How soon the watcher notices that it is no longer needed.
+/// How soon the keeper notices that it is no longer needed.
 const GLANCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
 pub(crate) fn measure(scale: Scale) -> Result<Vec<Section>> {
     let rules = standard::rules()?;
+    let table = rules.mesh.table_name();
     let pod = Pod::new()?;
     // A locked table nobody else can change.
     let options = Options { lock: Lock::Off, ..Options::default() };
-    let socket = program::program(pod.namespace(), &rules, &options)?.socket.context("no nf_tables here")?;
-    let (watch, tamperer) =
-        pod.namespace().run(|| -> Result<_> { Ok((Watch::open(rules.mesh)?, Tamperer::new()?)) })??;
+    let (mut keeper, _) = Keeper::start(pod.namespace().clone(), rules, options)?;
+    let tamperer = pod.namespace().run(Tamperer::new)??;
     let (done, repaired) = channel();
     let over = AtomicBool::new(false);
-    let target = Target { namespace: pod.namespace(), socket: Some(&socket) };
     let series = std::thread::scope(|scope| {
-        let watching = scope.spawn(|| keep(watch, target, &rules, &options, &done, &over));
-        let table = rules.mesh.table_name();
-        let once = || attack(&tamperer, &table, &repaired);
-        let series =
-            take_turns("repair", scale.rounds * 2, vec![Contender::new("meshward", once)], || Ok(()));
+        let keeping = scope.spawn(|| keep(&mut keeper, &done, &over));
+        let attacks = vec![Contender::new("meshward", || attack(&tamperer, &table, &repaired))];
+        let series = take_turns("repair", scale.rounds * 2, attacks, || Ok(()));
         over.store(true, Ordering::Relaxed);
-        watching.join().map_err(|_| anyhow::anyhow!("the watcher panicked"))??;
+        keeping.join().map_err(|_| anyhow::anyhow!("the keeper panicked"))??;
         series
     })?;
-    drop(socket);
+    drop(keeper);
     bed::clear(vec![pod])?;
-    let note = "from the tamperer's acknowledgement to the end of program, its read-back included; none of the \
-                meshes' own set-ups repairs rules";
+    let note = "from the tamperer's acknowledgement until the rules are back and read back; none of the meshes' own \
+                set-ups repairs rules";
     Ok(vec![Section::new("Repair of a deleted rule", note, "ms", &series).at_most(5.0, "within 5 ms")])
 }
 
@@ -59,27 +56,12 @@ fn attack(tamperer: &Tamperer, table: &str, repaired: &Receiver<Instant>) -> Res
     Ok(end.saturating_duration_since(start))
 }
 
-/// Puts the rules back whenever somebody else has changed them, until it is over.
-fn keep(
-    mut watch: Watch,
-    target: Target<'_>,
-    rules: &RuleSet,
-    options: &Options,
-    done: &Sender<Instant>,
-    over: &AtomicBool,
-) -> Result<()> {
-    let own = target.socket.map(NfSocket::port).transpose()?;
+/// Keeps the rules in force until it is over, and tells of each repair.
+fn keep(keeper: &mut Keeper, done: &Sender<Instant>, over: &AtomicBool) -> Result<()> {
     while !over.load(Ordering::Relaxed) {
-        rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(&watch, PollFlags::IN)], Some(&GLANCE)))?;
-        let mut changed = false;
-        while let Some(event) = watch.next_event()? {
-            changed |= match event {
-                Event::Change { ours, port, .. } => ours && Some(port) != own,
-                Event::Overflow => true,
-            };
-        }
-        if changed {
-            program::program(target, rules, options)?;
+        let notes = keeper.descriptor().context("changes are not told here")?;
+        rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(&notes, PollFlags::IN)], Some(&GLANCE)))?;
+        if keeper.react()?.is_some() {
             done.send(Instant::now())?;
         }
     }
