@@ -21,6 +21,11 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
 /// Runs a command after printing it; an exit code other than 0 is an error.
 pub(crate) fn step(what: &str, command: &mut Command) -> Result<()> {
     println!("==> {what}");
+    quiet_step(what, command)
+}
+
+/// The same without printing it, for output that a program reads.
+pub(crate) fn quiet_step(what: &str, command: &mut Command) -> Result<()> {
     let program = command.get_program().to_string_lossy().into_owned();
     let status = command.status().with_context(|| format!("cannot start {program}"))?;
     if !status.success() {

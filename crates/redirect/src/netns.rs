@@ -21,6 +21,7 @@ use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
 pub use guard::{GuardError, guard};
+pub(crate) use guard::{expect_addresses, refuse_own};
 
 /// `NSFS_MAGIC` (linux/magic.h): the file system that every namespace file is on.
 const NSFS_MAGIC: i64 = 0x6e73_6673;

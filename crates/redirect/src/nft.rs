@@ -21,6 +21,7 @@ pub use answer::Answer;
 pub use drift::{Difference, Drift};
 pub use error::{NftError, Refused, Step};
 pub use found::describe_dump;
+pub(crate) use lower::Program;
 pub use socket::NfSocket;
 pub use watch::{ChangedTable, Event, Process, Transactions, Watch};
 
@@ -92,6 +93,8 @@ pub(crate) struct ChainPlace {
     pub(crate) table: String,
     /// Its name.
     pub(crate) chain: String,
+    /// Of a nat base chain on one of our hooks, the hook and the priority.
+    pub(crate) nat: Option<(Hook, i32)>,
 }
 
 /// Puts `rules` in force in one atomic batch, in place of what the mesh's table held. They are in force when this
@@ -129,7 +132,22 @@ pub fn encode(rules: &RuleSet) -> Result<Vec<u8>, NftError> {
 /// # Errors
 /// See [`NftError`].
 pub fn compare(socket: &NfSocket, rules: &RuleSet) -> Result<Option<Drift>, NftError> {
-    compare::compare(socket, rules)
+    compare::compare(socket, &Program::new(rules)?)
+}
+
+/// [`replace`] for rules that are lowered already and a table that was looked for.
+pub(crate) fn put(
+    socket: &NfSocket,
+    program: &Program<'_>,
+    there: bool,
+    lock: Lock,
+) -> Result<Replaced, NftError> {
+    commit::put(socket, program, there, lock)
+}
+
+/// [`compare`] for rules that are lowered already.
+pub(crate) fn compare_program(socket: &NfSocket, program: &Program<'_>) -> Result<Option<Drift>, NftError> {
+    compare::compare(socket, program)
 }
 
 /// The comment of the mesh's table, `None` when there is no table (or it has no comment).
@@ -191,5 +209,5 @@ pub(crate) fn chain_places(socket: &NfSocket) -> Result<Vec<ChainPlace>, NftErro
 /// # Errors
 /// See [`NftError`].
 pub fn foreign_nat_chains(socket: &NfSocket) -> Result<Vec<ForeignChain>, NftError> {
-    read::foreign_nat_chains(socket)
+    Ok(read::chain_places(socket)?.iter().filter_map(ChainPlace::foreign).collect())
 }

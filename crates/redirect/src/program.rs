@@ -18,14 +18,14 @@ mod survey;
 use std::net::IpAddr;
 
 use crate::iptables::{Iptables, IptablesError, Ours, Variant};
-use crate::netns::{EnterNetNs, GuardError, NetNs, guard};
+use crate::netns::{EnterNetNs, GuardError, NetNs};
 use crate::nft::{self, Lock, NfSocket, NftError, Refused};
 use crate::rtnl::RouteError;
 use crate::ruleset::{Mesh, RuleSet};
 
 use backend::{Chosen, choose};
-use cleanup::Sweep;
-use survey::Survey;
+use cleanup::{Sweep, Swept};
+use survey::{Needed, Survey};
 
 pub use backend::Backend;
 pub use cleanup::{Removed, cleanup};
@@ -137,15 +137,16 @@ pub fn program<'a>(
     rules: &RuleSet,
     options: &Options,
 ) -> Result<Programmed, ProgramError> {
-    let Target { namespace, socket } = target.into();
-    guard(namespace, &options.expect_ips)?;
-    let mut survey = Survey::of(namespace, socket)?;
-    let chosen = choose(namespace, &survey, options.backend)?;
-    let former = survey.table(rules.mesh);
+    let target = target.into();
+    let namespace = target.namespace;
     let items = routing::wanted(rules);
-    let added = routing::add(survey.route(), &items)?;
+    let needed = Needed { route: !items.is_empty(), legacy: true };
+    let mut survey = Survey::of(target, &options.expect_ips, needed)?;
+    let former = survey.table(rules.mesh);
+    let chosen = choose(namespace, &survey, options.backend)?;
+    let added = if items.is_empty() { Vec::new() } else { routing::add(survey.route()?, &items)? };
     let written = match &chosen {
-        Chosen::Nft => write_nft(namespace, &survey, rules, options.lock, former.as_ref()),
+        Chosen::Nft => write_nft(&survey, rules, options.lock, former.as_ref()),
         Chosen::Iptables(iptables) => write_iptables(iptables, namespace, rules),
     };
     let (changed, lock) = match written {
@@ -155,11 +156,16 @@ pub fn program<'a>(
         Err(cause) => return Err(undo(&mut survey, &added, cause)),
     };
     let mut settle = || {
-        let sweep =
-            Sweep { namespace, mesh: rules.mesh, backend: chosen.backend(), former: former.is_some() };
-        let older = sweep.run(&mut survey, &items, options.remove_older)?;
+        let sweep = Sweep {
+            namespace,
+            mesh: rules.mesh,
+            backend: chosen.backend(),
+            former: former.is_some(),
+            earlier_routing: added.len() < items.len() || items.iter().any(RoutingItem::is_policy),
+        };
+        let Swept { older, chains } = sweep.run(&mut survey, &items, options.remove_older)?;
         let foreign = match &chosen {
-            Chosen::Nft => outcome::foreign_chains(&survey.foreign_chains()?),
+            Chosen::Nft => outcome::foreign_chains(&chains),
             Chosen::Iptables(iptables) => iptables.foreign_rules(namespace, rules.mesh)?,
         };
         Ok((older, foreign))
@@ -171,7 +177,8 @@ pub fn program<'a>(
 }
 
 fn undo(survey: &mut Survey<'_>, added: &[RoutingItem], cause: ProgramError) -> ProgramError {
-    match routing::remove(survey.route(), added) {
+    // What was added was added through this socket.
+    match survey.opened_route().map_or(Ok(()), |route| routing::remove(route, added)) {
         Ok(()) => cause,
         Err(failure) => ProgramError::NotUndone { cause: Box::new(cause), failure },
     }
@@ -186,24 +193,24 @@ fn write_iptables(
 }
 
 fn write_nft(
-    namespace: &NetNs,
     survey: &Survey<'_>,
     rules: &RuleSet,
     lock: Lock,
     former: Option<&nft::TableState>,
 ) -> Result<(bool, LockState), ProgramError> {
-    let socket = survey.need_nf(namespace)?;
-    let same = former.is_some_and(|table| table.comment.as_deref() == Some(&*rules.fingerprint()));
+    let socket = survey.need_nf()?;
+    let program = nft::Program::new(rules)?;
+    let same = former.is_some_and(|table| table.comment.as_ref() == Some(&program.comment));
     if same
-        && nft::compare(socket, rules)?.is_none()
+        && nft::compare_program(socket, &program)?.is_none()
         && let Some(state) = keep_lock(socket, rules.mesh, lock, former)?
     {
         return Ok((false, state));
     }
     let mut attempts = 1;
     loop {
-        let replaced = nft::replace(socket, rules, lock)?;
-        match nft::compare(socket, rules)? {
+        let replaced = nft::put(socket, &program, former.is_some() || attempts > 1, lock)?;
+        match nft::compare_program(socket, &program)? {
             None if replaced.locked => return Ok((true, LockState::Held)),
             None if lock == Lock::Off => return Ok((true, LockState::Open)),
             None => return Ok((true, LockState::Unavailable)),
@@ -241,35 +248,55 @@ pub fn check<'a>(
     rules: &RuleSet,
     options: &Options,
 ) -> Result<Option<Drift>, ProgramError> {
-    let Target { namespace, socket } = target.into();
-    guard(namespace, &options.expect_ips)?;
-    let mut survey = Survey::of(namespace, socket)?;
-    let chosen = match options.backend {
-        Backend::Auto => in_use(namespace, &survey, rules.mesh)?,
-        _ => None,
-    };
-    let chosen = chosen.map_or_else(|| choose(namespace, &survey, options.backend), Ok)?;
+    let target = target.into();
+    let namespace = target.namespace;
+    let items = routing::wanted(rules);
+    let needed = Needed { route: !items.is_empty(), legacy: false };
+    let mut survey = Survey::of(target, &options.expect_ips, needed)?;
+    let (backend, differences) = rules_drift(namespace, &survey, rules, options.backend)?;
+    let missing = if items.is_empty() { Vec::new() } else { routing::missing(survey.route()?, &items)? };
+    let drift = Drift { backend, rules: differences, routing: missing };
+    Ok((drift.rules.is_some() || !drift.routing.is_empty()).then_some(drift))
+}
+
+fn rules_drift(
+    namespace: &NetNs,
+    survey: &Survey<'_>,
+    rules: &RuleSet,
+    asked: Backend,
+) -> Result<(Backend, Option<RulesDrift>), ProgramError> {
+    let mut chosen = None;
+    if asked == Backend::Auto {
+        // Where there is a table of the mesh, its rules are. An error is told by what comes next, if anything.
+        let there = survey.nf().map(|socket| nft::compare(socket, rules));
+        match there.transpose().unwrap_or_default() {
+            Some(Some(drift)) if drift.differences.contains(&nft::Difference::TableMissing) => {}
+            Some(drift) => return Ok((Backend::Nft, drift.map(RulesDrift::Nft))),
+            None => {}
+        }
+        chosen = iptables_in_use(namespace, survey, rules.mesh)?;
+    }
+    let chosen = chosen.map_or_else(|| choose(namespace, survey, asked), Ok)?;
     let differences = match &chosen {
-        Chosen::Nft => nft::compare(survey.need_nf(namespace)?, rules)?.map(RulesDrift::Nft),
+        Chosen::Nft => nft::compare(survey.need_nf()?, rules)?.map(RulesDrift::Nft),
         Chosen::Iptables(iptables) => {
             let found = iptables.compare(namespace, rules)?;
             (!found.is_empty()).then_some(RulesDrift::Iptables(found))
         }
     };
-    let missing = routing::missing(survey.route(), &routing::wanted(rules))?;
-    let drift = Drift { backend: chosen.backend(), rules: differences, routing: missing };
-    Ok((drift.rules.is_some() || !drift.routing.is_empty()).then_some(drift))
+    Ok((chosen.backend(), differences))
 }
 
-/// The iptables variant that holds chains of the mesh while nf_tables has no table of it.
-fn in_use(namespace: &NetNs, survey: &Survey<'_>, mesh: Mesh) -> Result<Option<Chosen>, ProgramError> {
-    if survey.table(mesh).is_some() {
-        return Ok(Some(Chosen::Nft));
-    }
+/// The iptables variant that holds chains of the mesh.
+fn iptables_in_use(
+    namespace: &NetNs,
+    survey: &Survey<'_>,
+    mesh: Mesh,
+) -> Result<Option<Chosen>, ProgramError> {
     let ours = Ours::meshward(mesh);
     let chains = survey.chains()?;
     for variant in Variant::ALL {
-        if survey.has_sign(variant, &chains, &ours)
+        if survey.has_sign(variant, &chains, &ours)?
             && let Ok(iptables) = Iptables::find(variant)
             && !iptables.chains(namespace, &ours)?.is_empty()
         {

@@ -16,6 +16,7 @@ use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 
 use ipnet::IpNet;
+use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::io::retry_on_intr;
 use rustix::net::netlink::SocketAddrNetlink;
@@ -29,8 +30,8 @@ pub use describe::describe_answer;
 pub use link::Link;
 pub use policy::PROTOCOL;
 
-/// `NLMSG_GOODSIZE` of the kernel is at most 32 KiB for listings.
-const RECEIVE_BYTES: usize = 64 * 1024;
+/// The parts of a listing are at most 32 KiB (`netlink_recvmsg`, net/netlink/af_netlink.c).
+const RECEIVE_BYTES: usize = 32 * 1024;
 /// How often a listing is started again when its table changes meanwhile.
 const LISTING_ATTEMPTS: usize = 16;
 
@@ -182,7 +183,7 @@ impl RouteSocket {
         let socket =
             rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None);
         let socket = socket.map_err(|errno| RouteError::Open(errno.into()))?;
-        Ok(Self { socket, sequence: 0, buffer: vec![0; RECEIVE_BYTES] })
+        Ok(Self { socket, sequence: 0, buffer: Vec::new() })
     }
 
     /// Sends one request and waits for its acknowledgement. `done` is the errno that means "is so already".
@@ -229,8 +230,10 @@ impl RouteSocket {
         retry_on_intr(|| rustix::net::send(&self.socket, &request, SendFlags::empty()))?;
         let mut interrupted = false;
         loop {
+            self.buffer.clear();
+            self.buffer.reserve(RECEIVE_BYTES);
             let (_, length, from) = retry_on_intr(|| {
-                rustix::net::recvfrom(&self.socket, &mut self.buffer[..], RecvFlags::TRUNC)
+                rustix::net::recvfrom(&self.socket, spare_capacity(&mut self.buffer), RecvFlags::TRUNC)
             })?;
             // A process with NET_ADMIN in this namespace can send to our port too; the kernel is port 0.
             if from.and_then(|from| SocketAddrNetlink::try_from(from).ok()).is_none_or(|from| from.pid() != 0)

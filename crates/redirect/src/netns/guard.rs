@@ -44,16 +44,34 @@ pub enum GuardError {
 /// Refuses the node's namespace and our own; with `expected` addresses also every namespace that holds none of them.
 /// Where `/proc/1` is not readable (another user's), only our own namespace is compared.
 pub fn guard(namespace: &NetNs, expected: &[IpAddr]) -> Result<(), GuardError> {
+    refuse_own(namespace)?;
+    if expected.is_empty() {
+        return Ok(());
+    }
+    let mut socket = namespace.run(RouteSocket::open)??;
+    expect_addresses(namespace, &mut socket, expected)
+}
+
+/// Refuses the node's namespace and our own.
+pub(crate) fn refuse_own(namespace: &NetNs) -> Result<(), GuardError> {
     let known = [("/proc/1/ns/net", "the host (process 1)"), ("/proc/self/ns/net", "this program")];
     for (path, whose) in known {
         if id_of(path) == Some(namespace.id()) {
             return Err(GuardError::HostNamespace { namespace: namespace.to_string(), whose });
         }
     }
+    Ok(())
+}
+
+/// Refuses a namespace, whose socket this is, that holds none of the `expected` addresses.
+pub(crate) fn expect_addresses(
+    namespace: &NetNs,
+    socket: &mut RouteSocket,
+    expected: &[IpAddr],
+) -> Result<(), GuardError> {
     if expected.is_empty() {
         return Ok(());
     }
-    let mut socket = namespace.run(RouteSocket::open)??;
     let all = socket.addresses()?;
     if all.iter().any(|own| expected.contains(&own.address)) {
         return Ok(());

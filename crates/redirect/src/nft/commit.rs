@@ -17,18 +17,26 @@ const LOCKED: u32 = table_flag::OWNER | table_flag::PERSIST;
 /// See [`super::replace`].
 pub(super) fn replace(socket: &NfSocket, rules: &RuleSet, lock: Lock) -> Result<Replaced, NftError> {
     let program = Program::new(rules)?;
+    let there = read::table(socket, &program.table)?.is_some();
+    put(socket, &program, there, lock)
+}
+
+/// Puts a program in force; `there` is whether its table was there when somebody looked.
+pub(super) fn put(
+    socket: &NfSocket,
+    program: &Program<'_>,
+    there: bool,
+    lock: Lock,
+) -> Result<Replaced, NftError> {
     // Looking first is cheap. Deleting a table costs the kernel a grace period, and the caller the wait for it when
     // the socket closes; a new namespace must not pay that.
-    let mut start = match read::table(socket, &program.table)? {
-        Some(_) => Start::Replace,
-        None => Start::Create,
-    };
+    let mut start = if there { Start::Replace } else { Start::Create };
     let mut flags = if lock == Lock::Off { 0 } else { LOCKED };
     loop {
-        let refused = match commit_program(socket, &program, start, flags) {
+        let refused = match commit_program(socket, program, start, flags) {
             Ok(()) => {
                 let (created, locked) = (start == Start::Create, flags != 0);
-                return Ok(Replaced { created, locked, fingerprint: program.comment });
+                return Ok(Replaced { created, locked, fingerprint: program.comment.clone() });
             }
             Err(NftError::Refused(refused)) => refused,
             Err(other) => return Err(other),
@@ -37,10 +45,10 @@ pub(super) fn replace(socket: &NfSocket, rules: &RuleSet, lock: Lock) -> Result<
         match refused.errno {
             // Somebody made the table after we looked.
             Errno::EXIST if on_table && start == Start::Create => start = Start::Replace,
-            Errno::PERM if on_table => return Err(locked_error(socket, program.table)),
+            Errno::PERM if on_table => return Err(locked_error(socket, program.table.clone())),
             // Before Linux 5.12 there are no owners, before 6.9 owned tables die with their owner.
             Errno::OPNOTSUPP | Errno::INVAL if on_table && flags != 0 => match lock {
-                Lock::Required => return Err(NftError::LockUnavailable { table: program.table }),
+                Lock::Required => return Err(NftError::LockUnavailable { table: program.table.clone() }),
                 _ => flags = 0,
             },
             _ => return Err(refused.into()),

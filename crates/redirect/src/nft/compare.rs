@@ -8,7 +8,6 @@ use super::lower::{Base, Program, ProgramChain, ProgramRule};
 use super::read;
 use super::socket::NfSocket;
 use super::uapi::{hook, table_flag};
-use crate::RuleSet;
 use crate::render::nft as text;
 
 /// The longest chains whose rules are aligned as well as can be; beyond, only equal beginnings and ends are.
@@ -18,15 +17,16 @@ const MOST_CELLS: usize = 4 << 20;
 const MOST_UNEXPECTED: usize = 100;
 
 /// See [`super::compare`].
-pub(super) fn compare(socket: &NfSocket, rules: &RuleSet) -> Result<Option<Drift>, NftError> {
-    let program = Program::new(rules)?;
-    let snapshot = read::snapshot(socket, &program.table)?;
-    let mut differences = differences(&program, &snapshot.found(&program.table));
-    let beyond = snapshot.dropped() + shorten(&mut differences);
-    if beyond > 0 {
-        differences.push(Difference::TooManyRules { beyond });
-    }
-    Ok((!differences.is_empty()).then_some(Drift { table: program.table, differences }))
+pub(super) fn compare(socket: &NfSocket, program: &Program<'_>) -> Result<Option<Drift>, NftError> {
+    let differences = read::look(socket, &program.table, |found, dropped| {
+        let mut differences = differences(program, found);
+        let beyond = dropped + shorten(&mut differences);
+        if beyond > 0 {
+            differences.push(Difference::TooManyRules { beyond });
+        }
+        differences
+    })?;
+    Ok((!differences.is_empty()).then(|| Drift { table: program.table.clone(), differences }))
 }
 
 /// Leaves out unexpected rules beyond a readable number and returns how many those were.

@@ -4,10 +4,10 @@
 use rustix::io::Errno;
 
 use super::error::NftError;
-use super::found::{Found, FoundChain, decode_set};
+use super::found::{Base, Found, FoundChain, decode_set};
 use super::lower::Set;
 use super::socket::{DATAGRAM, NfSocket};
-use super::uapi::{attr, family, msg, nl, table_flag};
+use super::uapi::{attr, family, hook, msg, nl, table_flag};
 use super::wire::{Head, Message, Messages, Writer};
 use super::{ChainPlace, ForeignChain, TableState};
 use crate::{Hook, Mesh};
@@ -124,29 +124,13 @@ impl From<super::found::FoundTable<'_>> for TableState {
     }
 }
 
-/// A table as the kernel holds it, in bytes to be decoded, with its anonymous sets.
-#[derive(Debug)]
-pub(super) struct Snapshot {
-    heard: Heard,
-    sets: Vec<(String, Set)>,
-}
-
-impl Snapshot {
-    /// Decodes it; the sets of lookups are put in their places.
-    pub(super) fn found<'a>(&'a self, table: &str) -> Found<'a> {
-        let mut found = Found::decode(&self.heard.bytes, table);
-        found.resolve_sets(&self.sets);
-        found
-    }
-
-    /// How many messages of the dumps were not kept.
-    pub(super) fn dropped(&self) -> usize {
-        self.heard.dropped
-    }
-}
-
-/// Reads a whole table, again if it changes meanwhile. A table that is not there gives an empty snapshot.
-pub(super) fn snapshot(socket: &NfSocket, table: &str) -> Result<Snapshot, NftError> {
+/// Reads a whole table, again if it changes meanwhile, and shows it with its anonymous sets in their places, and how
+/// many messages were too many to be kept. A table that is not there shows as an empty one.
+pub(super) fn look<T>(
+    socket: &NfSocket,
+    table: &str,
+    see: impl FnOnce(&Found<'_>, usize) -> T,
+) -> Result<T, NftError> {
     for _ in 0..ATTEMPTS {
         // One allocation for a usual table: its 12 KiB, and room for a last datagram.
         let mut heard = Heard { bytes: Vec::with_capacity(DATAGRAM * 3 / 2), dropped: 0 };
@@ -154,27 +138,28 @@ pub(super) fn snapshot(socket: &NfSocket, table: &str) -> Result<Snapshot, NftEr
         if there {
             read_rules(socket, table, &mut heard)?;
         }
-        let mut sets = Vec::new();
-        let names = Found::decode(&heard.bytes, table).set_names();
-        for name in names {
+        let mut found = Found::decode(&heard.bytes, table);
+        let (mut heard_sets, mut sets) = (Heard::default(), Vec::new());
+        for name in found.set_names() {
             // A set that is gone by now means that the generation has changed too.
-            match read_set(socket, table, &name, &mut heard) {
+            match read_set(socket, table, &name, &mut heard_sets) {
                 Ok(set) => sets.push((name, set)),
                 Err(NftError::Read { source: Errno::NOENT, .. }) => {}
                 Err(error) => return Err(error),
             }
         }
-        if is_consistent(&heard.bytes) {
-            return Ok(Snapshot { heard, sets });
+        if is_consistent(Messages(&heard.bytes).chain(Messages(&heard_sets.bytes))) {
+            found.resolve_sets(&sets);
+            return Ok(see(&found, heard.dropped + heard_sets.dropped));
         }
     }
     Err(NftError::Unstable { table: table.to_string(), attempts: ATTEMPTS })
 }
 
 /// Whether everything was read from one generation of the rules.
-fn is_consistent(bytes: &[u8]) -> bool {
+fn is_consistent<'a>(messages: impl Iterator<Item = Message<'a>>) -> bool {
     let mut generation = None;
-    Messages(bytes).filter(|message| message.tables_kind().is_some()).all(|message| {
+    messages.filter(|message| message.tables_kind().is_some()).all(|message| {
         let same = *generation.get_or_insert(message.generation()) == message.generation();
         same && message.flags & nl::F_DUMP_INTR == 0
     })
@@ -250,21 +235,8 @@ fn read_set(socket: &NfSocket, table: &str, name: &str, heard: &mut Heard) -> Re
 /// `NF_ACCEPT` (linux/netfilter.h)
 const ACCEPT: u32 = 1;
 
-/// Base chains of type nat in other tables than ours, on our hooks, unless they let everything pass.
-pub(super) fn foreign_nat_chains(socket: &NfSocket) -> Result<Vec<ForeignChain>, NftError> {
-    let ours: Vec<String> = Mesh::ALL.iter().map(|mesh| mesh.table_name()).collect();
-    all_chains(socket, |message| foreign(message, &ours))
-}
-
 /// Every chain of every table.
 pub(super) fn chain_places(socket: &NfSocket) -> Result<Vec<ChainPlace>, NftError> {
-    all_chains(socket, |message| {
-        let chain = FoundChain::decode(message)?;
-        Some(ChainPlace { family: message.family(), table: chain.table.into(), chain: chain.name.into() })
-    })
-}
-
-fn all_chains<T>(socket: &NfSocket, read: impl Fn(&Message<'_>) -> Option<T>) -> Result<Vec<T>, NftError> {
     let sequence = socket.take_sequence(1);
     let mut out = Writer::with_capacity(32);
     let head = Head { family: family::UNSPEC, ..Head::tables(msg::GETCHAIN, nl::F_DUMP, sequence) };
@@ -273,27 +245,35 @@ fn all_chains<T>(socket: &NfSocket, read: impl Fn(&Message<'_>) -> Option<T>) ->
     let mut heard = Heard::default();
     ask(socket, &out, &mut question, &mut heard)?;
     question[0].check()?;
-    Ok(Messages(&heard.bytes).filter_map(|message| read(&message)).collect())
+    Ok(Messages(&heard.bytes).filter_map(|message| place(&message)).collect())
 }
 
-fn foreign(message: &Message<'_>, ours: &[String]) -> Option<ForeignChain> {
-    let chain = FoundChain::decode(message)?;
-    let base = chain.base?;
-    let hook = match base.hook {
-        super::uapi::hook::PREROUTING => Hook::Prerouting,
-        super::uapi::hook::OUTPUT => Hook::Output,
-        _ => return None,
-    };
-    let mine = message.family() == family::INET && ours.iter().any(|table| table == chain.table);
-    let ip = matches!(message.family(), family::INET | family::IPV4 | family::IPV6);
+fn place(message: &Message<'_>) -> Option<ChainPlace> {
+    let FoundChain { table, name, base, .. } = FoundChain::decode(message)?;
     // One without rules decides nothing; iptables leaves such behind.
     let rules = message.attrs().find(attr::CHAIN_USE).and_then(|rules| rules.be32());
-    let idle = rules == Some(0) && base.policy == ACCEPT;
-    (base.kind == "nat" && ip && !mine && !idle).then(|| ForeignChain {
-        family: message.family(),
-        table: chain.table.to_string(),
-        chain: chain.name.to_string(),
-        hook,
-        priority: base.priority,
-    })
+    let decides = |base: &Base<'_>| rules != Some(0) || base.policy != ACCEPT;
+    let nat = base.filter(|base| base.kind == "nat" && decides(base)).and_then(|base| match base.hook {
+        hook::PREROUTING => Some((Hook::Prerouting, base.priority)),
+        hook::OUTPUT => Some((Hook::Output, base.priority)),
+        _ => None,
+    });
+    Some(ChainPlace { family: message.family(), table: table.into(), chain: name.into(), nat })
+}
+
+impl ChainPlace {
+    /// The chain as one that can decide before ours: nat, on one of our hooks, in a table of somebody else.
+    pub(crate) fn foreign(&self) -> Option<ForeignChain> {
+        let Self { family, table, chain, nat } = self;
+        let (hook, priority) = (*nat)?;
+        let mine = *family == family::INET && Mesh::ALL.iter().any(|mesh| mesh.table_name() == *table);
+        let ip = matches!(*family, family::INET | family::IPV4 | family::IPV6);
+        (ip && !mine).then(|| ForeignChain {
+            family: *family,
+            table: table.clone(),
+            chain: chain.clone(),
+            hook,
+            priority,
+        })
+    }
 }

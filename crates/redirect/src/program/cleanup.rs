@@ -3,10 +3,10 @@
 
 use super::backend::backend_of;
 use super::older::{self, Fate, Older, older_table};
-use super::survey::Survey;
+use super::survey::{Needed, Survey};
 use super::{Backend, Options, ProgramError, RoutingItem, Target, routing};
 use crate::iptables::{Iptables, IptablesError, Ours, Variant};
-use crate::netns::{NetNs, guard};
+use crate::netns::NetNs;
 use crate::nft::{self, ChainPlace};
 use crate::render::iptables::chain_prefix;
 use crate::ruleset::Mesh;
@@ -34,19 +34,22 @@ pub fn cleanup<'a>(
     mesh: Option<Mesh>,
     options: &Options,
 ) -> Result<Removed, ProgramError> {
-    let Target { namespace, socket } = target.into();
-    guard(namespace, &options.expect_ips)?;
-    let mut survey = Survey::of(namespace, socket)?;
+    let target = target.into();
+    let namespace = target.namespace;
+    let mut survey = Survey::of(target, &options.expect_ips, Needed { route: true, legacy: true })?;
     let meshes = mesh.map_or(Mesh::ALL.to_vec(), |mesh| vec![mesh]);
     let mut removed = Removed::default();
     for mesh in &meshes {
-        if survey.table(*mesh).is_some() && nft::remove(survey.need_nf(namespace)?, *mesh)? {
+        if survey.table(*mesh).is_some() && nft::remove(survey.need_nf()?, *mesh)? {
             removed.rules.push(table(&mesh.table_name()));
         }
     }
     let ours = Ours::prefixes(meshes.iter().copied().map(chain_prefix).collect());
     let chains = survey.chains()?;
-    for variant in Variant::ALL.into_iter().filter(|variant| survey.has_sign(*variant, &chains, &ours)) {
+    for variant in Variant::ALL {
+        if !survey.has_sign(variant, &chains, &ours)? {
+            continue;
+        }
         let found = Iptables::find(variant).and_then(|iptables| iptables.remove(namespace, &ours));
         match found {
             Ok(places) => removed.rules.extend(places.iter().map(|place| format!("{variant}: {place}"))),
@@ -57,8 +60,9 @@ pub fn cleanup<'a>(
     }
     // Routing bears our mark but no mesh's; only Istio has any.
     if meshes.contains(&Mesh::Istio) {
-        removed.routing = routing::stale(survey.route(), &[])?;
-        routing::remove(survey.route(), &removed.routing)?;
+        let route = survey.route()?;
+        removed.routing = routing::stale(route, &[])?;
+        routing::remove(route, &removed.routing)?;
     }
     Ok(removed)
 }
@@ -71,6 +75,17 @@ pub(super) struct Sweep<'a> {
     pub(super) backend: Backend,
     /// Whether nf_tables had a table of the mesh before.
     pub(super) former: bool,
+    /// Whether routing of ours can be there from before: some of what is wanted was, or it is the kind that differs
+    /// from one configuration to the next.
+    pub(super) earlier_routing: bool,
+}
+
+/// What is left beside the rules.
+pub(super) struct Swept {
+    /// Older rules and what became of them.
+    pub(super) older: Vec<Older>,
+    /// Every chain of nf_tables.
+    pub(super) chains: Vec<ChainPlace>,
 }
 
 impl Sweep<'_> {
@@ -82,27 +97,33 @@ impl Sweep<'_> {
         survey: &mut Survey<'_>,
         keep: &[RoutingItem],
         remove_older: bool,
-    ) -> Result<Vec<Older>, ProgramError> {
+    ) -> Result<Swept, ProgramError> {
         if self.backend != Backend::Nft && self.former {
-            nft::remove(survey.need_nf(self.namespace)?, self.mesh)?;
+            nft::remove(survey.need_nf()?, self.mesh)?;
         }
-        let chains = survey.chains()?;
+        let mut chains = survey.chains()?;
         let mut older = self.tables(survey, &chains, remove_older);
         let mut signs = false;
         for variant in Variant::ALL {
             // Older chains are told even if they stay.
             let ours = older::chains(self.mesh, self.is_other(variant), true);
-            if ours.is_some_and(|ours| survey.has_sign(variant, &chains, &ours)) {
+            if let Some(ours) = ours
+                && survey.has_sign(variant, &chains, &ours)?
+            {
                 signs = true;
                 older.extend(self.variant(variant, remove_older)?);
             }
         }
-        // Without any trace of an earlier time there is no routing of ours that could be stale.
-        if self.former || signs || self.backend != Backend::Nft || !keep.is_empty() {
-            let stale = routing::stale(survey.route(), keep)?;
-            routing::remove(survey.route(), &stale)?;
+        if signs || !older.is_empty() {
+            chains = survey.chains()?;
         }
-        Ok(older)
+        // Without any trace of an earlier time there is no routing of ours that could be stale.
+        if self.former || self.earlier_routing || signs || self.backend != Backend::Nft {
+            let route = survey.route()?;
+            let stale = routing::stale(route, keep)?;
+            routing::remove(route, &stale)?;
+        }
+        Ok(Swept { older, chains })
     }
 
     fn is_other(&self, variant: Variant) -> bool {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Backend, Older, RoutingItem};
 use crate::iptables;
-use crate::nft::{self, ForeignChain, NfSocket};
+use crate::nft::{self, ChainPlace, ForeignChain, NfSocket};
 
 /// Rules that are in force.
 #[derive(Debug)]
@@ -89,11 +89,11 @@ impl fmt::Display for Drift {
 }
 
 /// Nat base chains of others, for people.
-pub(super) fn foreign_chains(chains: &[ForeignChain]) -> Vec<String> {
-    chains.iter().map(told).collect()
+pub(super) fn foreign_chains(chains: &[ChainPlace]) -> Vec<String> {
+    chains.iter().filter_map(ChainPlace::foreign).map(told).collect()
 }
 
-fn told(chain: &ForeignChain) -> String {
+fn told(chain: ForeignChain) -> String {
     let family = match chain.family {
         1 => "inet",
         2 => "ip",

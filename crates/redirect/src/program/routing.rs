@@ -8,8 +8,11 @@ use std::net::{IpAddr, Ipv6Addr};
 use ipnet::IpNet;
 
 use crate::net::Family;
-use crate::rtnl::{RouteError, RouteSocket};
+use crate::rtnl::{Change, RouteError, RouteSocket};
 use crate::ruleset::{PolicyRouting, RuleSet};
+
+/// Index of the loopback interface, the same in every namespace (`LOOPBACK_IFINDEX`, include/net/flow.h).
+const LOOPBACK: u32 = 1;
 
 /// One thing outside of the rules that they depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +49,21 @@ impl fmt::Display for RoutingItem {
     }
 }
 
+impl RoutingItem {
+    /// Whether it is part of policy routing.
+    pub(super) fn is_policy(&self) -> bool {
+        self.family().is_some()
+    }
+
+    /// The family of what belongs to policy routing.
+    fn family(&self) -> Option<Family> {
+        match self {
+            RoutingItem::LoopbackAddress(_) => None,
+            RoutingItem::LocalRoute { family, .. } | RoutingItem::MarkRule { family, .. } => Some(*family),
+        }
+    }
+}
+
 /// What a rule set wants, in the order in which it has to come.
 pub(super) fn wanted(rules: &RuleSet) -> Vec<RoutingItem> {
     let mut items: Vec<RoutingItem> = Vec::new();
@@ -66,24 +84,33 @@ pub(super) fn missing(
     socket: &mut RouteSocket,
     items: &[RoutingItem],
 ) -> Result<Vec<RoutingItem>, RouteError> {
-    if items.is_empty() {
-        return Ok(Vec::new());
+    let mut held = Vec::new();
+    if !items.iter().all(RoutingItem::is_policy) {
+        held.extend(held_addresses(socket)?);
     }
-    let held = held(socket)?;
+    for family in Family::BOTH {
+        if items.iter().any(|item| item.family() == Some(family)) {
+            held.extend(held_policy(socket, family)?);
+        }
+    }
     Ok(items.iter().filter(|item| !held.iter().any(|(own, _)| own == *item)).copied().collect())
 }
 
-/// Adds what is not there; when one of them is refused, those before it are taken back.
+/// Adds what is not there and returns it; when one of them is refused, those before it are taken back.
 pub(super) fn add(socket: &mut RouteSocket, items: &[RoutingItem]) -> Result<Vec<RoutingItem>, RouteError> {
-    let missing = missing(socket, items)?;
-    for (at, item) in missing.iter().enumerate() {
-        if let Err(error) = add_one(socket, *item) {
-            // The first error is the one to tell; what is left of these is harmless without rules.
-            let _ = remove(socket, &missing[..at]);
-            return Err(error);
+    let mut added = Vec::new();
+    for item in items {
+        match add_one(socket, *item) {
+            Ok(Change::Made) => added.push(*item),
+            Ok(Change::None) => {}
+            Err(error) => {
+                // The first error is the one to tell; what is left of these is harmless without rules.
+                let _ = remove(socket, &added);
+                return Err(error);
+            }
         }
     }
-    Ok(missing)
+    Ok(added)
 }
 
 /// Removes these, last first; goes on after an error and returns the first.
@@ -94,49 +121,51 @@ pub(super) fn remove(socket: &mut RouteSocket, items: &[RoutingItem]) -> Result<
 
 /// What we added here earlier and `keep` does not list.
 pub(super) fn stale(socket: &mut RouteSocket, keep: &[RoutingItem]) -> Result<Vec<RoutingItem>, RouteError> {
-    let ours = held(socket)?.into_iter().filter(|(item, ours)| *ours && !keep.contains(item));
+    let mut held = held_addresses(socket)?;
+    for family in Family::BOTH {
+        held.extend(held_policy(socket, family)?);
+    }
+    let ours = held.into_iter().filter(|(item, ours)| *ours && !keep.contains(item));
     Ok(ours.map(|(item, _)| item).collect())
 }
 
-/// Everything of the kinds that we add, and whether we did.
-fn held(socket: &mut RouteSocket) -> Result<Vec<(RoutingItem, bool)>, RouteError> {
-    let loopback = socket.link("lo")?.index;
-    let mut items = Vec::new();
-    for own in socket.addresses()?.into_iter().filter(|own| own.interface == loopback && own.prefix == 128) {
-        if let IpAddr::V6(address) = own.address {
-            items.push((RoutingItem::LoopbackAddress(address), own.ours));
-        }
-    }
-    for family in Family::BOTH {
-        for route in socket.local_routes(family)?.into_iter().filter(|route| route.interface == loopback) {
-            items.push((RoutingItem::LocalRoute { family, table: route.table }, route.ours));
-        }
-        for rule in socket.mark_rules(family)? {
-            items.push((RoutingItem::MarkRule { family, routing: rule.routing }, rule.ours));
-        }
-    }
-    Ok(items)
+/// The addresses of the loopback interface that are like ours, and whether they are.
+fn held_addresses(socket: &mut RouteSocket) -> Result<Vec<(RoutingItem, bool)>, RouteError> {
+    let own = socket.addresses_of(Family::Ipv6)?.into_iter();
+    let own = own.filter(|own| own.interface == LOOPBACK && own.prefix == 128);
+    let items = own.filter_map(|own| match own.address {
+        IpAddr::V6(address) => Some((RoutingItem::LoopbackAddress(address), own.ours)),
+        IpAddr::V4(_) => None,
+    });
+    Ok(items.collect())
 }
 
-fn add_one(socket: &mut RouteSocket, item: RoutingItem) -> Result<(), RouteError> {
-    let loopback = socket.link("lo")?;
-    let change = match item {
-        RoutingItem::LoopbackAddress(address) => socket.add_address(loopback.index, host(address)),
+/// The routes and policy rules of a family that are like ours, and whether they are.
+fn held_policy(socket: &mut RouteSocket, family: Family) -> Result<Vec<(RoutingItem, bool)>, RouteError> {
+    let routes = socket.local_routes(family)?.into_iter().filter(|route| route.interface == LOOPBACK);
+    let routes = routes.map(|route| (RoutingItem::LocalRoute { family, table: route.table }, route.ours));
+    let rules = socket.mark_rules(family)?.into_iter();
+    let rules = rules.map(|rule| (RoutingItem::MarkRule { family, routing: rule.routing }, rule.ours));
+    Ok(routes.chain(rules).collect())
+}
+
+fn add_one(socket: &mut RouteSocket, item: RoutingItem) -> Result<Change, RouteError> {
+    match item {
+        RoutingItem::LoopbackAddress(address) => socket.add_address(LOOPBACK, host(address)),
         RoutingItem::LocalRoute { family, table } => {
             // A route needs its interface up; in a pod the runtime has seen to it.
+            let loopback = socket.link("lo")?;
             let _ = socket.link_up(&loopback)?;
-            socket.add_local_route(family, table, loopback.index)
+            socket.add_local_route(family, table, LOOPBACK)
         }
         RoutingItem::MarkRule { family, routing } => socket.add_mark_rule(family, routing),
-    };
-    change.map(|_| ())
+    }
 }
 
 fn remove_one(socket: &mut RouteSocket, item: RoutingItem) -> Result<(), RouteError> {
-    let loopback = socket.link("lo")?.index;
     let change = match item {
-        RoutingItem::LoopbackAddress(address) => socket.remove_address(loopback, host(address)),
-        RoutingItem::LocalRoute { family, table } => socket.remove_local_route(family, table, loopback),
+        RoutingItem::LoopbackAddress(address) => socket.remove_address(LOOPBACK, host(address)),
+        RoutingItem::LocalRoute { family, table } => socket.remove_local_route(family, table, LOOPBACK),
         RoutingItem::MarkRule { family, routing } => socket.remove_mark_rule(family, routing),
     };
     change.map(|_| ())

@@ -1,27 +1,43 @@
-//! What a namespace looks like before anything is done: the sockets that were opened in it, and the cheap signs of
-//! rules that others, or we with another backend, have left there. Programs are only run where there is such a sign.
+//! What a namespace looks like before anything is done: the guards' answer, the sockets that were opened in it, and the
+//! cheap signs of rules that others, or we with another backend, have left there. Programs are only run where there is
+//! such a sign, and the namespace is entered once for all that is known to be needed.
 
-use std::fs;
+use std::cell::OnceCell;
+use std::net::IpAddr;
 
-use super::ProgramError;
+use rustix::fs::{Mode, OFlags};
+
 use super::older::is_iptables_nft;
+use super::{ProgramError, Target};
 use crate::iptables::{Ours, Variant};
-use crate::netns::NetNs;
-use crate::nft::{self, ChainPlace, ForeignChain, NfSocket, NftError, TableState};
+use crate::netns::{NetNs, expect_addresses, refuse_own};
+use crate::nft::{self, ChainPlace, NfSocket, NftError, TableState};
 use crate::rtnl::{RouteError, RouteSocket};
 use crate::ruleset::Mesh;
 
-/// Which ip_tables tables exist in this namespace (net/netfilter/x_tables.c); of the calling thread, because a
-/// process's other threads are in another namespace.
-const LEGACY_TABLES: [&str; 2] =
-    ["/proc/thread-self/net/ip_tables_names", "/proc/thread-self/net/ip6_tables_names"];
+/// What of a namespace belongs to one of its threads; of the calling thread, because a process's other threads are in
+/// another namespace.
+const OWN_NET: &str = "/proc/thread-self/net";
+/// Which ip_tables tables exist in this namespace (net/netfilter/x_tables.c).
+const LEGACY_TABLES: [&str; 2] = ["ip_tables_names", "ip6_tables_names"];
+
+/// What will be needed besides nf_tables; anything else is looked at when somebody asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Needed {
+    /// Addresses, routes and policy rules.
+    pub(super) route: bool,
+    /// Signs of legacy tables.
+    pub(super) legacy: bool,
+}
 
 /// A namespace as it was found.
 #[derive(Debug)]
 pub(super) struct Survey<'a> {
+    namespace: &'a NetNs,
     nf: Result<Nf<'a>, NftError>,
-    route: RouteSocket,
-    legacy: bool,
+    answers: OnceCell<Result<(), String>>,
+    route: Option<RouteSocket>,
+    legacy: OnceCell<bool>,
 }
 
 /// The nf_tables socket: opened for this one time, or the caller's.
@@ -41,14 +57,27 @@ impl Nf<'_> {
 }
 
 impl<'a> Survey<'a> {
-    /// Opens the sockets inside and looks for legacy tables, all on one thread.
-    pub(super) fn of(namespace: &NetNs, held: Option<&'a NfSocket>) -> Result<Self, ProgramError> {
-        let opened = namespace.run(|| -> Result<Self, RouteError> {
-            let legacy = LEGACY_TABLES.iter().any(|path| fs::read(path).is_ok_and(|names| !names.is_empty()));
+    /// Refuses what must not be touched, opens the sockets inside and looks for legacy tables, all on one thread.
+    pub(super) fn of(
+        target: Target<'a>,
+        expected: &[IpAddr],
+        needed: Needed,
+    ) -> Result<Survey<'a>, ProgramError> {
+        let Target { namespace, socket: held } = target;
+        refuse_own(namespace)?;
+        let needed = Needed { route: needed.route || !expected.is_empty(), ..needed };
+        let open = || -> Result<Self, RouteError> {
             let nf = held.map_or_else(|| NfSocket::open().map(Nf::Opened), |socket| Ok(Nf::Held(socket)));
-            Ok(Self { nf, route: RouteSocket::open()?, legacy })
-        });
-        Ok(opened??)
+            let route = needed.route.then(RouteSocket::open).transpose()?;
+            let legacy = needed.legacy.then(has_legacy_tables).map(OnceCell::from).unwrap_or_default();
+            Ok(Self { namespace, nf, answers: OnceCell::new(), route, legacy })
+        };
+        let outside = held.is_some() && needed == Needed { route: false, legacy: false };
+        let mut survey = if outside { open() } else { namespace.run(open)? }?;
+        if let Some(route) = &mut survey.route {
+            expect_addresses(namespace, route, expected)?;
+        }
+        Ok(survey)
     }
 
     /// The socket to nf_tables.
@@ -57,16 +86,25 @@ impl<'a> Survey<'a> {
     }
 
     /// The same where nothing goes without it.
-    pub(super) fn need_nf(&self, namespace: &NetNs) -> Result<&NfSocket, ProgramError> {
+    pub(super) fn need_nf(&self) -> Result<&NfSocket, ProgramError> {
         self.nf.as_ref().map(Nf::socket).map_err(|error| ProgramError::NoBackend {
-            namespace: namespace.to_string(),
+            namespace: self.namespace.to_string(),
             reasons: vec![format!("nft: {error}")],
         })
     }
 
     /// The socket for addresses, routes and policy rules.
-    pub(super) fn route(&mut self) -> &mut RouteSocket {
-        &mut self.route
+    pub(super) fn route(&mut self) -> Result<&mut RouteSocket, ProgramError> {
+        let route = match self.route.take() {
+            Some(route) => route,
+            None => self.namespace.run(RouteSocket::open)??,
+        };
+        Ok(self.route.insert(route))
+    }
+
+    /// The same as far as it is open.
+    pub(super) fn opened_route(&mut self) -> Option<&mut RouteSocket> {
+        self.route.as_mut()
     }
 
     /// Hands out the nf_tables socket that was opened, with the lock it may hold.
@@ -79,19 +117,20 @@ impl<'a> Survey<'a> {
 
     /// Whether nf_tables works here, or why not.
     pub(super) fn nf_tables_answers(&self) -> Result<(), String> {
-        let socket = self.nf.as_ref().map(Nf::socket).map_err(ToString::to_string)?;
         // Any read will do; this one comes back empty in most namespaces.
-        nft::state(socket, Mesh::Istio).map(|_| ()).map_err(|error| error.to_string())
+        let ask = || self.state(Mesh::Istio).map(|_| ()).map_err(|error| error.to_string());
+        self.answers.get_or_init(ask).clone()
     }
 
     /// Our table of a mesh, where nf_tables works and has one.
     pub(super) fn table(&self, mesh: Mesh) -> Option<TableState> {
-        self.nf().and_then(|socket| nft::state(socket, mesh).ok().flatten())
+        let state = self.state(mesh).ok()?;
+        self.answers.get_or_init(|| Ok(()));
+        state
     }
 
-    /// The nat base chains of others.
-    pub(super) fn foreign_chains(&self) -> Result<Vec<ForeignChain>, NftError> {
-        self.nf().map_or(Ok(Vec::new()), nft::foreign_nat_chains)
+    fn state(&self, mesh: Mesh) -> Result<Option<TableState>, ProgramError> {
+        Ok(nft::state(self.need_nf()?, mesh)?)
     }
 
     /// Every chain of nf_tables.
@@ -101,10 +140,31 @@ impl<'a> Survey<'a> {
     }
 
     /// Whether a variant of iptables may hold chains that are `ours`; `chains` as [`Self::chains`] lists them.
-    pub(super) fn has_sign(&self, variant: Variant, chains: &[ChainPlace], ours: &Ours) -> bool {
-        match variant {
-            Variant::Nft => chains.iter().any(|place| is_iptables_nft(place) && ours.has_chain(&place.chain)),
-            Variant::Legacy => self.legacy,
-        }
+    pub(super) fn has_sign(
+        &self,
+        variant: Variant,
+        chains: &[ChainPlace],
+        ours: &Ours,
+    ) -> Result<bool, ProgramError> {
+        Ok(match (variant, self.legacy.get()) {
+            (Variant::Nft, _) => {
+                chains.iter().any(|place| is_iptables_nft(place) && ours.has_chain(&place.chain))
+            }
+            (Variant::Legacy, Some(legacy)) => *legacy,
+            (Variant::Legacy, None) => {
+                let legacy = self.namespace.run(has_legacy_tables)?;
+                *self.legacy.get_or_init(|| legacy)
+            }
+        })
     }
+}
+
+/// Whether the calling thread's namespace has any table of legacy iptables.
+fn has_legacy_tables() -> bool {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let Ok(folder) = rustix::fs::open(OWN_NET, flags, Mode::empty()) else { return false };
+    LEGACY_TABLES.iter().any(|name| {
+        let names = rustix::fs::openat(&folder, *name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        names.is_ok_and(|names| rustix::io::read(names, &mut [0u8; 64]).is_ok_and(|length| length > 0))
+    })
 }

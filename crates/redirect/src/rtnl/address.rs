@@ -56,7 +56,16 @@ impl InterfaceAddress {
 impl RouteSocket {
     /// Every address of every interface.
     pub fn addresses(&mut self) -> Result<Vec<InterfaceAddress>, RouteError> {
-        self.list("addresses", RTM_GETADDR, &[0; HEADER], |kind, payload| {
+        self.list_addresses([0; HEADER])
+    }
+
+    /// Every address of a family; of every family where the kernel lacks this one.
+    pub(crate) fn addresses_of(&mut self, family: Family) -> Result<Vec<InterfaceAddress>, RouteError> {
+        self.list_addresses([family_number(family), 0, 0, 0, 0, 0, 0, 0])
+    }
+
+    fn list_addresses(&mut self, header: [u8; HEADER]) -> Result<Vec<InterfaceAddress>, RouteError> {
+        self.list("addresses", RTM_GETADDR, &header, |kind, payload| {
             (kind == RTM_NEWADDR).then(|| read(payload)).flatten()
         })
     }

@@ -126,6 +126,24 @@ fn everything_is_put_in_force_by_every_backend() {
 }
 
 #[test]
+fn routing_outlives_a_table_that_somebody_removed_until_the_next_time() {
+    let Some(ns) = namespace() else { return };
+    let options = options(Backend::Nft);
+    let wanted = [
+        RuleSet { loopback_addresses: vec!["::6".parse().unwrap()], ..small(Mesh::Istio, true, 1) },
+        RuleSet { routing: Some(PolicyRouting { mark: 7, table: 7 }), ..small(Mesh::Istio, true, 1) },
+    ];
+    for rules in wanted {
+        put(&ns, &everything(), &options);
+        run(&ns, "nft", &["delete", "table", "inet", "meshward_istio"]);
+        put(&ns, &rules, &options);
+        let text = whole(&ns);
+        assert!(!text.contains("0x539") && !text.contains("table 133"), "{text}");
+        assert_eq!(check(&ns, &rules, &options).unwrap(), None);
+    }
+}
+
+#[test]
 fn missing_routing_is_drift_and_comes_back() {
     for (backend, options, ns) in beds() {
         let rules = everything();
