@@ -1,10 +1,16 @@
 //! The two namespaces and what stands in them.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::AtomicU16;
+use std::time::{Duration, Instant};
 
 use crate::listener::Listener;
-use crate::{Error, Namespace, Place, Protocol, setup};
+use crate::{Error, Namespace, Place, Probe, Protocol, setup};
+
+/// The port of the service that discards what it gets (RFC 863).
+const DISCARD: u16 = 9;
+/// How long a new cable may take on a busy machine.
+const WARM_UP: Duration = Duration::from_secs(5);
 
 /// One cable between pod and peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,25 +104,51 @@ impl Bed {
     pub fn with_layout(layout: Layout) -> Result<Self, Error> {
         let (pod, peer) = (Namespace::new()?, Namespace::new()?);
         setup::cable(&pod, &peer, &layout)?;
-        Ok(Self {
+        let mut bed = Self {
             pod,
             peer,
             layout,
             listeners: Vec::new(),
             next_port: AtomicU16::new(crate::probe::FIRST_PORT),
-        })
+        };
+        bed.warm_up()?;
+        Ok(bed)
+    }
+
+    /// The kernel sets a cable's queues and IPv6 going some time after both of its ends are up, and drops what is
+    /// sent before.
+    fn warm_up(&mut self) -> Result<(), Error> {
+        let mut probes = Vec::new();
+        for link in &self.layout.links {
+            let ends = [Some(IpAddr::V4(link.ipv4(1))), link.ipv6(1).map(IpAddr::V6)];
+            let own = [Some(IpAddr::V4(link.ipv4(2))), link.ipv6(2).map(IpAddr::V6)];
+            let to = |address: IpAddr| SocketAddr::new(address, DISCARD);
+            probes.extend(ends.into_iter().flatten().map(|end| Probe::out(Protocol::Udp, to(end)).silent()));
+            probes
+                .extend(own.into_iter().flatten().map(|own| Probe::inbound(Protocol::Udp, to(own)).silent()));
+        }
+        self.listen(Place::Pod, Protocol::Udp, DISCARD)?;
+        self.listen(Place::Peer, Protocol::Udp, DISCARD)?;
+        let until = Instant::now() + WARM_UP;
+        while !probes.is_empty() && Instant::now() < until {
+            let outcomes = self.probe_all(&probes)?;
+            let mut arrived = outcomes.iter().map(|outcome| outcome.reached().is_some());
+            probes.retain(|_| !arrived.next().unwrap_or(true));
+        }
+        self.close(Place::Pod, Protocol::Udp, DISCARD);
+        self.close(Place::Peer, Protocol::Udp, DISCARD);
+        Ok(())
     }
 
     /// For tests: a bed, or nothing after printing why the test is skipped.
     ///
     /// # Errors
     /// Anything but a missing privilege.
-    #[allow(clippy::print_stdout)]
     pub fn or_skip(layout: Layout) -> Result<Option<Self>, Error> {
         match Self::with_layout(layout) {
             Ok(bed) => Ok(Some(bed)),
             Err(Error::NotPermitted) => {
-                println!("skipped: needs CAP_NET_ADMIN");
+                crate::skipped("needs CAP_NET_ADMIN");
                 Ok(None)
             }
             Err(error) => Err(error),

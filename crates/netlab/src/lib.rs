@@ -15,15 +15,21 @@
 //! Works as root, and as any user inside `unshare -Urn` (there without other users' ids).
 
 mod bed;
+mod connection;
 mod listener;
 mod namespace;
 mod probe;
 mod setup;
+mod skipped;
+mod stray;
 
 pub use bed::{Bed, Layout, Link};
+pub use connection::Connection;
 pub use listener::Arrival;
 pub use namespace::{Namespace, can_switch_users};
 pub use probe::{Outcome, Probe};
+pub use skipped::skipped;
+pub use stray::Stray;
 
 /// Which of the two namespaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

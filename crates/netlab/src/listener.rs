@@ -56,9 +56,8 @@ impl Listener {
         if transparent {
             set_transparent(&socket, address).map_err(failed("set IP_TRANSPARENT"))?;
         }
-        if protocol == Protocol::Tcp {
-            socket.set_reuse_address(true).map_err(failed("set SO_REUSEADDR"))?;
-        }
+        // Probes may send from a port that is listened on.
+        socket.set_reuse_address(true).map_err(failed("set SO_REUSEADDR"))?;
         socket.bind(&address.into()).map_err(failed("bind"))?;
         if protocol == Protocol::Tcp {
             socket.listen(512).map_err(failed("listen"))?;

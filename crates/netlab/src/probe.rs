@@ -31,10 +31,14 @@ pub struct Probe {
     pub from: Place,
     /// How.
     pub protocol: Protocol,
-    /// The source address; none lets the kernel choose. From the peer it may be any address.
+    /// The source address; none lets the kernel choose. It may be an address that is not the sender's own.
     pub source: Option<IpAddr>,
+    /// The source port; none gives it one that no other probe of the bed has had.
+    pub source_port: Option<u16>,
     /// Where it should go.
     pub destination: SocketAddr,
+    /// From the peer: the cable it is sent by, whatever its destination, by its number in the layout.
+    pub cable: Option<usize>,
     /// User and group of the sending socket; none means our own.
     pub owner: Option<(u32, u32)>,
     /// The socket's mark (`SO_MARK`).
@@ -47,7 +51,17 @@ impl Probe {
     /// A probe from the pod.
     pub fn out(protocol: Protocol, destination: impl Into<SocketAddr>) -> Self {
         let destination = destination.into();
-        Self { from: Place::Pod, protocol, source: None, destination, owner: None, mark: 0, silent: false }
+        Self {
+            from: Place::Pod,
+            protocol,
+            source: None,
+            source_port: None,
+            destination,
+            cable: None,
+            owner: None,
+            mark: 0,
+            silent: false,
+        }
     }
 
     /// A probe from the peer.
@@ -58,6 +72,16 @@ impl Probe {
     /// From this address.
     pub fn source(self, source: impl Into<IpAddr>) -> Self {
         Self { source: Some(source.into()), ..self }
+    }
+
+    /// From this port. Probes of one batch that share a source port are told apart by their order only.
+    pub fn source_port(self, port: u16) -> Self {
+        Self { source_port: Some(port), ..self }
+    }
+
+    /// By this cable of the layout, as a machine behind it would send: to any destination, the pod as its router.
+    pub fn by_cable(self, cable: usize) -> Self {
+        Self { cable: Some(cable), ..self }
     }
 
     /// By this user and group.
@@ -185,6 +209,10 @@ impl Bed {
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
         };
         let address = probe.source.unwrap_or(any);
+        if let Some(port) = probe.source_port {
+            socket.set_reuse_address(true)?;
+            return socket.bind(&SocketAddr::new(address, port).into()).map(|()| port);
+        }
         loop {
             let next = |port: u16| Some(if port >= LAST_PORT { FIRST_PORT } else { port + 1 });
             let port =
@@ -283,7 +311,10 @@ fn socket_of(probe: &Probe) -> io::Result<Socket> {
     if probe.mark != 0 {
         socket.set_mark(probe.mark)?;
     }
-    if probe.from == Place::Peer && probe.source.is_some() {
+    if let Some(cable) = probe.cable {
+        socket.bind_device(Some(format!("pod{cable}").as_bytes()))?;
+    }
+    if probe.source.is_some() {
         set_transparent(&socket, probe.destination)?;
     }
     if probe.protocol == Protocol::Tcp {

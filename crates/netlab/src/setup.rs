@@ -1,5 +1,7 @@
 //! Links, addresses and routes, by way of `ip`: the one place of the bed that runs a program.
 
+use std::net::IpAddr;
+
 use crate::bed::{Layout, Link};
 use crate::{Error, Namespace};
 
@@ -31,9 +33,46 @@ pub(crate) fn cable(pod: &Namespace, peer: &Namespace, layout: &Layout) -> Resul
     if layout.links.iter().any(|link| link.ipv6.is_some()) {
         in_peer.push_str("route add local ::/0 dev lo table main\n");
     }
+    settle(pod, &[("ip_forward", "0"), ("conf/all/rp_filter", "0"), ("conf/default/rp_filter", "0")])?;
+    if layout.links.len() > 1 {
+        // What answers a probe by one cable comes from an address the peer also has itself.
+        settle(peer, &[("conf/all/accept_local", "1")])?;
+    }
+    by_cable(&mut in_peer, layout);
     pod.command("ip", &["-batch", "-"], &in_pod)?;
     peer.command("ip", &["-batch", "-"], &in_peer)?;
     Ok(())
+}
+
+/// Routes for sockets that are bound to a cable, less wanted than the peer's own: with several cables only, for one
+/// is the only way.
+fn by_cable(in_peer: &mut String, layout: &Layout) {
+    for (index, link) in layout.links.iter().enumerate().filter(|_| layout.links.len() > 1) {
+        let metric = 5000 + index;
+        let gateways = [Some(link.ipv4(2).into()), link.ipv6(2).map(IpAddr::V6)];
+        for gateway in gateways.into_iter().flatten() {
+            in_peer.push_str(&format!("route add default via {gateway} dev pod{index} metric {metric}\n"));
+        }
+    }
+}
+
+/// Settings of IPv4 that a new namespace takes over from the machine. They are written only where they differ,
+/// because some containers see them read-only.
+fn settle(namespace: &Namespace, wanted: &[(&str, &str)]) -> Result<(), Error> {
+    namespace.run(|| {
+        for (name, value) in wanted {
+            let path = format!("/proc/sys/net/ipv4/{name}");
+            if std::fs::read_to_string(&path).is_ok_and(|found| found.trim() == *value) {
+                continue;
+            }
+            std::fs::write(&path, value).map_err(|source| Error::Socket {
+                action: "write",
+                what: path,
+                source,
+            })?;
+        }
+        Ok(())
+    })?
 }
 
 /// Addresses without duplicate detection and neighbours that need no asking: the first packet goes at once.

@@ -3,7 +3,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use meshward_netlab::{Bed, Error, Layout, Namespace, Outcome, Place, Probe, Protocol, can_switch_users};
+use meshward_netlab::{
+    Bed, Error, Layout, Namespace, Outcome, Place, Probe, Protocol, Stray, can_switch_users,
+};
 
 fn address(text: &str) -> SocketAddr {
     text.parse().expect("an address")
@@ -52,7 +54,7 @@ fn every_address_answers() -> Result<(), Error> {
 fn rules_see_the_owner_and_the_mark() -> Result<(), Error> {
     let Some(mut bed) = Bed::or_skip(Layout::ipv4())? else { return Ok(()) };
     if !can_switch_users() {
-        println!("skipped: one mapped user id only");
+        meshward_netlab::skipped("one mapped user id only");
         return Ok(());
     }
     let rules = "table inet t {
@@ -106,7 +108,7 @@ fn a_drop_is_silence_or_a_refusal_to_send() -> Result<(), Error> {
 fn a_namespace_goes_with_its_value() -> Result<(), Error> {
     let (path, inode) = match Namespace::new() {
         Err(Error::NotPermitted) => {
-            println!("skipped: needs CAP_NET_ADMIN");
+            meshward_netlab::skipped("needs CAP_NET_ADMIN");
             return Ok(());
         }
         other => {
@@ -120,5 +122,63 @@ fn a_namespace_goes_with_its_value() -> Result<(), Error> {
     };
     // The descriptor's number may be in use again, by another namespace of a test beside this one.
     assert_ne!(std::fs::read_link(path).ok(), Some(inode));
+    Ok(())
+}
+
+#[test]
+fn a_machine_behind_a_cable_sends_to_anywhere() -> Result<(), Error> {
+    let Some(mut bed) = Bed::or_skip(Layout::dual_stack().with_link("net1"))? else { return Ok(()) };
+    let rules = "table inet t {
+        chain in { type nat hook prerouting priority -100; iifname net1 meta l4proto tcp redirect to :15001; }
+    }";
+    bed.pod.command("nft", &["-f", "-"], rules)?;
+    bed.listen(Place::Pod, Protocol::Tcp, 15001)?;
+    for (destination, cable, reached) in [
+        ("203.0.113.9:80", 1, true),
+        ("[2001:db8::9]:80", 1, true),
+        ("10.77.1.2:80", 1, true),
+        ("203.0.113.9:80", 0, false),
+    ] {
+        let probe = Probe::inbound(Protocol::Tcp, address(destination)).by_cable(cable).silent();
+        let outcome = bed.probe(&probe)?;
+        assert_eq!(outcome.reached(), reached.then_some((Place::Pod, 15001)), "{probe:?}: {outcome:?}");
+        assert_eq!(outcome.original(), reached.then_some(probe.destination));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_stray_segment_is_answered_unless_it_is_dropped() -> Result<(), Error> {
+    let Some(mut bed) = Bed::or_skip(Layout::dual_stack())? else { return Ok(()) };
+    bed.listen(Place::Pod, Protocol::Tcp, 8080)?;
+    let to = |source_port, destination| Stray { source_port, destination: address(destination) };
+    let strays = [to(7001, "10.77.0.2:8080"), to(7002, "10.77.0.2:8081"), to(7003, "[fd77::2]:8080")];
+    assert_eq!(bed.stray(&strays)?, [true; 3]);
+    let rules = "table inet t {
+        chain in { type filter hook prerouting priority -150; ct state invalid tcp dport 8080 drop; }
+    }";
+    bed.pod.command("nft", &["-f", "-"], rules)?;
+    assert_eq!(bed.stray(&strays)?, [false, true, false]);
+    Ok(())
+}
+
+#[test]
+fn zones_and_marks_of_connections_are_told() -> Result<(), Error> {
+    let Some(mut bed) = Bed::or_skip(Layout::dual_stack())? else { return Ok(()) };
+    bed.listen(Place::Peer, Protocol::Udp, 53)?;
+    let rules = "table inet t {
+        chain raw { type filter hook output priority -300; udp dport 53 ct zone set 2; }
+        chain mangle { type filter hook output priority -150; udp dport 53 ct mark set meta mark; }
+    }";
+    bed.pod.command("nft", &["-f", "-"], rules)?;
+    let probe = Probe::out(Protocol::Udp, address("192.0.2.7:53")).mark(9).source_port(5353);
+    assert_eq!(bed.probe(&probe)?.reached(), Some((Place::Peer, 53)));
+    let Some(connections) = bed.connections()? else {
+        meshward_netlab::skipped("connections are not listed by this kernel");
+        return Ok(());
+    };
+    let found: Vec<_> =
+        connections.iter().map(|c| (c.source.port(), c.destination, c.zone, c.mark)).collect();
+    assert_eq!(found, [(5353, probe.destination, 2, 9)]);
     Ok(())
 }

@@ -4,8 +4,8 @@
 use rustix::io::Errno;
 
 use super::error::NftError;
-use super::found::{Base, Found, FoundChain, decode_set};
-use super::lower::Set;
+use super::found::{Found, FoundChain, decode_set};
+use super::lower::{Base, Set};
 use super::socket::{DATAGRAM, NfSocket};
 use super::uapi::{attr, family, hook, msg, nl, table_flag};
 use super::wire::{Head, Message, Messages, Writer};

@@ -117,7 +117,10 @@ pub(in crate::dialect) const EXPLANATIONS: &[Explanation] = &[
     ("out.app-loopback-gid", APP_LOOPBACK),
     ("out.proxy-gid", PROXY),
     ("out.owner-group-exclude", "What processes of this group send is not captured."),
-    ("out.owner-group", "What processes of any group but the listed ones send is not captured."),
+    (
+        "out.owner-group",
+        "What processes of this group send is captured as the rules below say; what others send is not.",
+    ),
     ("out.dns", "With DNS capture: everything that is left goes through the DNS rules."),
     ("out.dns-tcp", "DNS over TCP goes to the agent's port 15053."),
     ("out.dns-udp", "DNS over UDP goes to the agent's port 15053."),

@@ -17,7 +17,7 @@ pub(super) const SELF_CALL_MARK: u32 = 1338;
 /// The user of the proxy in Istio's images (`DefaultProxyUID` in Istio's constants.go).
 const PROXY_UID: u32 = 1337;
 
-/// `maxOwnerGroupsInclude` in Istio's validation.go: all of them stand in one rule.
+/// `maxOwnerGroupsInclude` in Istio's validation.go.
 const MOST_OWNER_GROUPS: usize = 64;
 
 const MOST_INTERFACES: usize = 64;

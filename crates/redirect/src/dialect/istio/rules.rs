@@ -6,8 +6,8 @@
 //!                └► redirect (virtual interfaces)                     └► inbound ─┬► divert      (TPROXY)
 //! nat output ─┬► in_redirect (the proxy calls its pod)                            └► tproxy
 //!             ├► output_dns                          raw prerouting ─► inbound     (DNS zones)
-//!             ├► other_group (more than 32 owner groups)
-//!             └► redirect                            raw output ─► output_dns
+//!             ├► redirect                            raw output ─► output_dns
+//!             └► owners (listed groups) ─► output_dns, redirect
 //! ```
 
 mod dns;
@@ -26,8 +26,8 @@ const INBOUND: ChainName = ChainName::new("inbound");
 const IN_REDIRECT: ChainName = ChainName::new("in_redirect");
 const REDIRECT: ChainName = ChainName::new("redirect");
 const OUTPUT_DNS: ChainName = ChainName::new("output_dns");
-const OTHER_GROUPS: ChainName = ChainName::new("other_group");
 const DROP: ChainName = ChainName::new("drop");
+const OWNERS: ChainName = ChainName::new("owners");
 
 /// DNS over UDP and TCP.
 const DNS_PORT: u16 = 53;
@@ -268,13 +268,8 @@ fn proxy_owner(rules: &mut Builder, options: &Options, owner: Owner) {
     output(rules, own.then(Action::Return));
 }
 
-/// Groups that one rule can name: iptables-restore takes 255 words in a line, nf_tables 128 expressions in a rule. Istio
-/// puts all 64 in one rule, which neither takes.
-const MOST_GROUPS_IN_RULE: usize = 32;
-
-/// Listed groups are captured by one rule that returns for everybody else; nobody listed, everybody returns. Whoever is
-/// in none of the groups of a full rule has to be in none of the others either; that rule stands in a chain of its own,
-/// where only accepting leaves the output chain too.
+/// Listed groups go on in a chain of their own, and so nobody else does. Istio has one rule instead that returns for
+/// everybody not listed, but its own limit of 64 groups is more than one rule of iptables (255 words) takes.
 fn owner_groups(rules: &mut Builder, options: &Options) {
     match &options.owner_groups {
         Selection::All => {
@@ -284,43 +279,60 @@ fn owner_groups(rules: &mut Builder, options: &Options) {
             }
         }
         Selection::Only(groups) => {
-            let none_of = |groups: &[u32]| {
-                let start = rule("out.owner-group").option("outbound-owner-groups");
-                groups.iter().fold(start, |start, gid| start.matching(Match::gid(*gid, true)))
-            };
-            let (first, others) = groups.split_at(groups.len().min(MOST_GROUPS_IN_RULE));
-            if others.is_empty() {
-                output(rules, none_of(first).then(Action::Return));
-            } else {
-                output(rules, none_of(first).then(Action::Jump(OTHER_GROUPS)));
-                rules.chain(TableKind::Nat, OTHER_GROUPS, none_of(others).then(Action::Accept));
+            for gid in groups {
+                let include = rule("out.owner-group").option("outbound-owner-groups");
+                output(rules, include.matching(Match::gid(*gid, false)).then(Action::Jump(OWNERS)));
             }
         }
+    }
+}
+
+/// A rule that comes after the question whose traffic is captured.
+fn owners_output(rules: &mut Builder, options: &Options, rule: Rule) {
+    match options.owner_groups {
+        Selection::All => output(rules, rule),
+        Selection::Only(_) => _ = rules.chain(TableKind::Nat, OWNERS, rule),
     }
 }
 
 fn outbound_capture(rules: &mut Builder, options: &Options) {
     for loopback in loopbacks(options) {
         let local = rule("out.loopback").option("outbound-ipv4-loopback-cidr");
-        output(rules, local.matching(Match::destination(loopback, false)).then(Action::Return));
+        owners_output(
+            rules,
+            options,
+            local.matching(Match::destination(loopback, false)).then(Action::Return),
+        );
     }
     for net in &options.outbound_exclude_cidr {
         let exclude = rule("out.exclude-cidr").option("istio-service-exclude-cidr");
-        output(rules, exclude.matching(Match::destination(net.trunc(), false)).then(Action::Return));
+        owners_output(
+            rules,
+            options,
+            exclude.matching(Match::destination(net.trunc(), false)).then(Action::Return),
+        );
     }
     for port in &options.outbound_ports {
         let include = rule("out.include-port").option("istio-outbound-ports");
-        output(rules, include.matching(Match::dport(Protocol::Tcp, *port)).then(Action::Jump(REDIRECT)));
+        owners_output(
+            rules,
+            options,
+            include.matching(Match::dport(Protocol::Tcp, *port)).then(Action::Jump(REDIRECT)),
+        );
     }
     match &options.outbound_cidr {
         Selection::All => {
-            output(rules, rule("out.all").option("istio-service-cidr").then(Action::Jump(REDIRECT)));
+            owners_output(
+                rules,
+                options,
+                rule("out.all").option("istio-service-cidr").then(Action::Jump(REDIRECT)),
+            );
         }
         Selection::Only(nets) => {
             for net in nets {
                 let include = rule("out.include-cidr").option("istio-service-cidr");
                 let to = Match::destination(net.trunc(), false);
-                output(rules, include.matching(to).then(Action::Jump(REDIRECT)));
+                owners_output(rules, options, include.matching(to).then(Action::Jump(REDIRECT)));
             }
         }
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{DNS_PORT, INBOUND, OUTPUT_DNS};
+use super::{DNS_PORT, INBOUND, OUTPUT_DNS, owners_output};
 use crate::builder::{Builder, RuleStart, rule};
 use crate::dialect::istio::options::{Dns, Options};
 use crate::net::{Family, Protocol};
@@ -30,7 +30,7 @@ pub(super) fn capture(rules: &mut Builder, options: &Options) {
             of(Family::Ipv4).chain(of(Family::Ipv6)).map(|server: &IpAddr| Some((*server).into())).collect()
         }
     };
-    redirect(rules, &servers);
+    redirect(rules, options, &servers);
     zones(rules, options, &servers);
 }
 
@@ -61,9 +61,9 @@ fn udp_from(port: u16) -> Match {
     Match::ports(Protocol::Udp, Side::Source, vec![port.into()], false)
 }
 
-fn redirect(rules: &mut Builder, servers: &[Option<IpNet>]) {
+fn redirect(rules: &mut Builder, options: &Options, servers: &[Option<IpNet>]) {
     for jump in jumps("out.dns", servers) {
-        rules.base(TableKind::Nat, Hook::Output, jump.then(Action::Jump(OUTPUT_DNS)));
+        owners_output(rules, options, jump.then(Action::Jump(OUTPUT_DNS)));
     }
     for (name, protocol) in [("out.dns-tcp", Protocol::Tcp), ("out.dns-udp", Protocol::Udp)] {
         for server in servers {
