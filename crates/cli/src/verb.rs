@@ -4,5 +4,6 @@ pub(crate) mod completions;
 pub(crate) mod generate;
 pub(crate) mod program;
 pub(crate) mod rules;
+pub(crate) mod swap;
 pub(crate) mod trace;
 pub(crate) mod version;
