@@ -41,7 +41,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "IMAGE", default_value_t = SwapOptions::default().image)]
     wait_image: String,
     /// How long the wait container waits for the rules, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = SwapOptions::default().timeout, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = SwapOptions::default().timeout, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     wait_timeout: u32,
     /// Its exit code when they do not come: our own, or the one that a mesh's repair controller looks for
     #[arg(long, value_enum, default_value_t = Code::Own)]
