@@ -9,6 +9,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::process::{Child, ChildStderr, Command, Stdio};
 
+use meshward_mesh::{SwapOptions, Swapped, WaitExit, pods, swap};
 use meshward_netlab::{Bed, Layout, can_switch_users};
 use meshward_redirect::Mesh;
 use meshward_redirect::dialect::{self, Origin, Settings, Surroundings, istio};
@@ -276,4 +277,22 @@ fn in_a_user_namespace_the_agent_is_nobody() {
     let (code, out, errors) = Wait::start(&bed, In::UserNamespace, &["--timeout=5"]).end();
     assert_eq!((code, errors.as_str()), (Some(0), ""));
     assert!(out.starts_with("redirected: "), "{out}");
+}
+
+/// What admission writes into pods is what this program takes.
+#[test]
+fn it_takes_the_arguments_that_swapped_pods_give_it() {
+    let pod = serde_json::json!({"kind": "Pod", "spec": {
+        "initContainers": [{"name": "istio-init", "args": ["istio-iptables", "-u", "1337"]}],
+        "containers": [{"name": "istio-proxy"}],
+    }});
+    for exit in [WaitExit::Own, WaitExit::Istio, WaitExit::Linkerd] {
+        let options = SwapOptions { exit, timeout: 20, ..SwapOptions::default() };
+        let Ok(Swapped::Changed(swapped)) = swap(&pods(&pod)[0], None, &options) else { unreachable!() };
+        let arguments = swapped.template["spec"]["initContainers"][0]["args"].as_array().unwrap().clone();
+        let arguments = arguments.iter().map(|argument| argument.as_str().unwrap());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_meshward-wait"));
+        let output = command.args(arguments).arg("--version").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }
