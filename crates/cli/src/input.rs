@@ -53,6 +53,18 @@ impl Input {
         Ok(input)
     }
 
+    /// A document as it is written, where that can be told: what was cut out has to read as the document again.
+    pub(crate) fn source(&self, document: &Document) -> Option<String> {
+        let start = document.span.start.offset as usize;
+        let line =
+            self.text.get(..start)?.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+        let text = std::str::from_utf8(self.text.get(line..document.span.end as usize)?).ok()?;
+        let text = text.trim_end().to_string() + "\n";
+        let mut again = Documents::new(text.as_bytes(), Options { spans: false, ..Options::default() });
+        let same = again.next()?.is_ok_and(|again| again.value == document.value) && again.next().is_none();
+        same.then_some(text)
+    }
+
     /// An error of this file with the line it is about, where that is known.
     pub(crate) fn error(&self, message: &str, place: Option<Place>) -> String {
         self.report(Level::ERROR, message, place.map(|place| place.value))

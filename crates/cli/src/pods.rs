@@ -1,6 +1,8 @@
 //! From a file to its pods' rules: reads the manifest and the namespace beside it, asks the mesh crate, and turns every
 //! problem into a message that points at the line. All or nothing: one invalid pod fails the whole file.
 
+use std::fmt::Display;
+
 use meshward_manifest::{Object, Place};
 use meshward_mesh::{Plan, PlanError, PodTemplate, Problem, Reason, Wanted, Warning};
 use meshward_redirect::RuleSet;
@@ -64,14 +66,13 @@ fn options(plan: &Plan) -> Vec<Value> {
 /// Reads the pods of `source`. At least one.
 pub(crate) fn judge(source: &PodSource, surroundings: Surroundings) -> Result<Vec<Judged>, Failure> {
     let input = Input::read(&source.file)?;
-    let beside = source.namespace.as_deref().map(Input::read).transpose()?;
-    let given = beside.as_ref().map(given_namespace).transpose()?;
+    let namespaces = Namespaces::read(source)?;
     let mut judged = Vec::new();
     let mut errors = Vec::new();
     for object in input.documents.iter().flat_map(|document| document.objects()) {
         let templates = meshward_mesh::pods(&object.value);
         for pod in &templates {
-            let namespace = given.clone().or_else(|| namespace_in(&input, pod.namespace()));
+            let namespace = namespaces.of(&input, pod.namespace());
             let at = Context { input: &input, object: &object, pod };
             match at.judge(namespace.as_ref(), surroundings) {
                 Ok(one) => judged.push(one),
@@ -106,35 +107,46 @@ fn no_pod(input: &Input) -> Failure {
     ))
 }
 
-fn given_namespace(input: &Input) -> Result<Value, Failure> {
-    input
-        .documents
-        .iter()
-        .flat_map(|document| document.objects())
-        .find(|object| is_namespace(&object.value))
-        .map(|object| object.value.into_owned())
-        .ok_or_else(|| Failure::input(format!("{}: no object of kind Namespace in it", input.name)))
-}
-
 fn is_namespace(object: &Value) -> bool {
     object.get("kind").and_then(Value::as_str) == Some("Namespace")
 }
 
-/// The namespace object that stands in the same file as the pod.
-fn namespace_in(input: &Input, name: Option<&str>) -> Option<Value> {
-    let name = name?;
-    let objects = input.documents.iter().flat_map(|document| document.objects());
-    objects
-        .filter(|object| is_namespace(&object.value))
-        .find(|object| object.value.pointer("/metadata/name").and_then(Value::as_str) == Some(name))
-        .map(|object| object.value.into_owned())
+/// Where the namespace objects of pods come from.
+pub(crate) struct Namespaces {
+    /// The one of a file of its own counts for every pod.
+    given: Option<Value>,
+}
+
+impl Namespaces {
+    pub(crate) fn read(source: &PodSource) -> Result<Self, Failure> {
+        let Some(file) = source.namespace.as_deref() else { return Ok(Self { given: None }) };
+        let input = Input::read(file)?;
+        let mut objects = input.documents.iter().flat_map(|document| document.objects());
+        match objects.find(|object| is_namespace(&object.value)) {
+            Some(object) => Ok(Self { given: Some(object.value.into_owned()) }),
+            None => Err(Failure::input(format!("{}: no object of kind Namespace in it", input.name))),
+        }
+    }
+
+    /// The namespace object `name`: the given one, else the one that stands in the same file as the pod.
+    pub(crate) fn of(&self, input: &Input, name: Option<&str>) -> Option<Value> {
+        if self.given.is_some() {
+            return self.given.clone();
+        }
+        let name = name?;
+        let objects = input.documents.iter().flat_map(|document| document.objects());
+        objects
+            .filter(|object| is_namespace(&object.value))
+            .find(|object| object.value.pointer("/metadata/name").and_then(Value::as_str) == Some(name))
+            .map(|object| object.value.into_owned())
+    }
 }
 
 /// A pod with its place in a file.
-struct Context<'a> {
-    input: &'a Input,
-    object: &'a Object<'a>,
-    pod: &'a PodTemplate<'a>,
+pub(crate) struct Context<'a> {
+    pub(crate) input: &'a Input,
+    pub(crate) object: &'a Object<'a>,
+    pub(crate) pod: &'a PodTemplate<'a>,
 }
 
 impl Context<'_> {
@@ -154,7 +166,8 @@ impl Context<'_> {
         Ok(Judged { title, rules: Ok((plan, built.rules)) })
     }
 
-    fn title(&self) -> String {
+    /// `Deployment shop/web`
+    pub(crate) fn title(&self) -> String {
         // Names of a file are anybody's text until the API server has seen them, and this one ends up in a comment.
         let namespace =
             self.pod.namespace().map(|namespace| format!("{}/", visible(namespace))).unwrap_or_default();
@@ -164,7 +177,19 @@ impl Context<'_> {
         }
     }
 
-    fn problems(&self, error: &PlanError) -> Vec<String> {
+    /// Tells the user something about this pod.
+    pub(crate) fn warn(&self, warning: &impl Display) {
+        eprintln!("{}", self.input.warning(&format!("{}: {warning}", self.title()), self.object.place()));
+    }
+
+    /// An error about this pod.
+    pub(crate) fn error(&self, error: &impl Display) -> String {
+        let place = self.object.nearest(&format!("{}/spec", self.pod.pointer())).map(|(place, _)| place);
+        self.input.error(&format!("{}: {error}", self.title()), place)
+    }
+
+    /// Every problem of a plan, each with the line it is about.
+    pub(crate) fn problems(&self, error: &PlanError) -> Vec<String> {
         let message = |problem: &Problem| match problem {
             Problem::Option(option) => self.option(option),
             other => {

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! [`Documents`] yields one document at a time, so a file of any size costs the memory of its largest document. A
-//! broken document is one `Err` of the iterator; the documents after it still come.
+//! broken document is one `Err` of the iterator; the documents after it still come. [`to_yaml`] goes the other way.
 
 mod builder;
 mod chunk;
@@ -23,6 +23,7 @@ mod options;
 mod scalar;
 mod spans;
 mod timestamp;
+mod write;
 mod yaml;
 
 pub use crate::{
@@ -33,4 +34,5 @@ pub use crate::{
     object::{Object, Objects},
     options::{Limits, Options},
     spans::{Place, SpanTable, Step},
+    write::to_yaml,
 };

@@ -1,6 +1,6 @@
 //! What holds for every input: nothing panics, positions are inside the text, what was written comes back.
 
-use meshward_manifest::{Document, Documents, Limits, ManifestError, Options};
+use meshward_manifest::{Document, Documents, Limits, ManifestError, Options, to_yaml};
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
@@ -195,6 +195,19 @@ proptest! {
         block(&value, 0, &mut text);
         text.push('\n');
         prop_assume!(!text.contains(['\u{7f}', '\u{feff}', '\u{fffe}', '\u{ffff}', '\u{85}', '\u{2028}', '\u{2029}']));
+        let results = read(text.as_bytes(), Options::default());
+        if value.is_null() {
+            prop_assert!(results.is_empty());
+        } else {
+            prop_assert_eq!(results.len(), 1, "{}", text);
+            prop_assert_eq!(results[0].as_ref().map(|document| &document.value), Ok(&value), "{}", text);
+        }
+    }
+
+    #[test]
+    fn written_yaml_comes_back(value in json()) {
+        let text = to_yaml(&value);
+        prop_assert!(text.ends_with('\n'));
         let results = read(text.as_bytes(), Options::default());
         if value.is_null() {
             prop_assert!(results.is_empty());

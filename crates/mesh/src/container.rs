@@ -57,7 +57,27 @@ impl<'a> Container<'a> {
 
     /// A number of the container's security context, such as `runAsUser`.
     pub fn security_number(&self, field: &str) -> Option<&'a Value> {
+        self.security(field)
+    }
+
+    /// A field of its own security context.
+    pub(crate) fn security(&self, field: &str) -> Option<&'a Value> {
         self.value.get("securityContext")?.get(field).filter(|value| !value.is_null())
+    }
+
+    /// Its requests and limits.
+    pub(crate) fn resources(&self) -> Option<&'a Value> {
+        self.value.get("resources")
+    }
+
+    /// The container as it is written.
+    pub(crate) fn value(&self) -> &'a Value {
+        self.value
+    }
+
+    /// Whether both stand at the same place of their pod.
+    pub(crate) fn is(&self, other: &Container<'_>) -> bool {
+        (self.init, self.index) == (other.init, other.index)
     }
 
     /// Its volume mounts: the volume's name and the path.

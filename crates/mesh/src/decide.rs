@@ -32,7 +32,7 @@ pub fn plan(pod: &PodTemplate<'_>, namespace: Option<&Value>) -> Result<Wanted, 
     let wanted = if scope.problems.is_empty() { decide(&mut scope) } else { None };
     match wanted {
         Some(wanted) if scope.problems.is_empty() => Ok(wanted),
-        _ => Err(PlanError { object: format!("{} {:?}", pod.kind(), pod.name()), problems: scope.problems }),
+        _ => Err(PlanError { object: pod.title(), problems: scope.problems }),
     }
 }
 

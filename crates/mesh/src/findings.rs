@@ -56,6 +56,12 @@ impl<'a> Findings<'a> {
         self.all(mesh, role).next()
     }
 
+    /// The names of all containers with this part, whichever mesh's.
+    pub(crate) fn names(&self, role: Role) -> Vec<String> {
+        let members = self.0.iter().filter(|member| member.role == role);
+        members.map(|member| member.container.name().to_string()).collect()
+    }
+
     /// Everything found, for error texts.
     pub(crate) fn members(&self) -> &[Member<'a>] {
         &self.0

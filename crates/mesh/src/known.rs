@@ -12,6 +12,8 @@ use tables::{PREFIXES, Prefix};
 /// Annotation that holds the redirection as it was decided at admission; [`Plan::to_annotation`](crate::Plan::to_annotation)
 /// writes it.
 pub const REDIRECT: &str = "meshward.dev/redirect";
+/// Annotation of a pod, and label of a namespace, by which they opt out of the swap.
+pub const SWAP: &str = "meshward.dev/swap";
 
 /// A key under a known prefix that is in no table.
 #[derive(Debug, Clone, PartialEq, Eq)]

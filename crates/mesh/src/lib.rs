@@ -1,5 +1,5 @@
 //! What a mesh asks of a pod: which mesh it is a member of, the options its rules are built from, and where each of
-//! those values came from. Pure: a pod in as a JSON value, a verdict out.
+//! those values came from; and the pod as it can do without privileges. Pure: a pod in as a JSON value, a verdict out.
 //!
 //! ```text
 //! object ─► pods ─► plan ─┬─► Redirect(Plan { mesh, settings, source, setup, proxies, warnings })
@@ -35,16 +35,23 @@ mod kuma;
 mod linkerd;
 mod membership;
 mod object;
+mod patch;
 mod pod;
 mod problem;
 mod record;
 mod scope;
+mod swap;
 mod verdict;
 
 pub use container::Container;
 pub use decide::plan;
-pub use known::REDIRECT as REDIRECT_ANNOTATION;
+pub use known::{REDIRECT as REDIRECT_ANNOTATION, SWAP as SWAP_KEY};
 pub use object::pods;
+pub use patch::patch;
 pub use pod::{LONGEST_ANNOTATION, MOST_ENTRIES, PodTemplate};
 pub use problem::{PlanError, Problem, Warning};
+pub use swap::{
+    Change, Left, Refusal, SwapError, SwapOptions, Swapped, SwappedPod, Unchanged, Validators,
+    WAIT_CONTAINER, WaitExit, swap,
+};
 pub use verdict::{Plan, Proxy, Reason, Setup, Source, Validator, Wanted};

@@ -50,6 +50,26 @@ impl<'a> PodTemplate<'a> {
         self.template.get("metadata").unwrap_or(&Value::Null)
     }
 
+    /// The template itself: metadata and specification (and, of a pod, everything else).
+    pub fn template(&self) -> &'a Value {
+        self.template
+    }
+
+    /// The same pod with another template.
+    pub(crate) fn with_template<'b>(&'b self, template: &'b Value) -> PodTemplate<'b> {
+        PodTemplate { kind: self.kind, object: self.object, template, pointer: self.pointer.clone() }
+    }
+
+    /// Kind and name of the object it was found in, as errors begin.
+    pub(crate) fn title(&self) -> String {
+        format!("{} {:?}", self.kind, self.name())
+    }
+
+    /// A field of the pod's own security context.
+    pub(crate) fn security(&self, field: &str) -> Option<&'a Value> {
+        self.spec().get("securityContext")?.get(field).filter(|value| !value.is_null())
+    }
+
     /// The pod specification; null where it has none.
     pub fn spec(&self) -> &'a Value {
         self.template.get("spec").unwrap_or(&Value::Null)

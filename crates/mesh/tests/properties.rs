@@ -1,6 +1,6 @@
 //! Whatever is in a pod: a verdict or an error, never a panic; and what is planned is always made of valid options.
 
-use meshward_mesh::{Wanted, plan, pods};
+use meshward_mesh::{SwapOptions, Swapped, Unchanged, Validators, Wanted, plan, pods, swap};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -89,6 +89,7 @@ const NAMES: &[&str] = &[
     "kuma-gateway",
     "consul-dataplane",
     "consul-connect-inject-init",
+    "meshward-wait",
     "app",
 ];
 
@@ -220,6 +221,23 @@ proptest! {
         }
     }
 
+    /// What was swapped wants the same rules, and is not swapped twice.
+    #[test]
+    fn swapping_is_idempotent(pod in pod(), namespace in namespace(), replace in any::<bool>()) {
+        let validators = if replace { Validators::Replace } else { Validators::Keep };
+        let options = SwapOptions { validators, ..SwapOptions::default() };
+        let found = pods(&pod);
+        let Ok(Swapped::Changed(swapped)) = swap(&found[0], namespace.as_ref(), &options) else { return Ok(()) };
+        prop_assert!(!swapped.changes.is_empty());
+        let after = pods(&swapped.template);
+        let planned = plan(&after[0], namespace.as_ref());
+        let Ok(Wanted::Redirect(plan)) = planned else { return Err(TestCaseError::fail(format!("{planned:?}"))) };
+        prop_assert_eq!(plan.to_annotation(), swapped.plan.to_annotation());
+        let again = swap(&after[0], namespace.as_ref(), &options);
+        let idempotent = matches!(again, Ok(Swapped::Unchanged(Unchanged::Already { .. })));
+        prop_assert!(idempotent, "{:?}", again);
+    }
+
     #[test]
     fn any_document_is_searched_for_pods(document in junk()) {
         prop_assert!(pods(&document).is_empty());
@@ -231,7 +249,7 @@ proptest! {
 fn generated_pods_reach_every_kind_of_verdict() {
     use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let (mut redirect, mut nothing, mut wrong) = (0, 0, 0);
+    let (mut redirect, mut nothing, mut wrong, mut swapped) = (0, 0, 0, 0);
     for _ in 0..4096 {
         let pod = pod().new_tree(&mut runner).expect("a pod").current();
         match plan(&pods(&pod)[0], None) {
@@ -239,6 +257,10 @@ fn generated_pods_reach_every_kind_of_verdict() {
             Ok(Wanted::Nothing(_)) => nothing += 1,
             Err(_) => wrong += 1,
         }
+        if let Ok(Swapped::Changed(_)) = swap(&pods(&pod)[0], None, &SwapOptions::default()) {
+            swapped += 1;
+        }
     }
     assert!(redirect > 20 && nothing > 20 && wrong > 20, "{redirect} {nothing} {wrong}");
+    assert!(swapped > 20, "{swapped}");
 }

@@ -1,0 +1,101 @@
+//! Rules are believed when packets obey them. No proxy runs yet, so its ports are free: we listen there ourselves, call
+//! somewhere else, and see whether the call arrives here with the address that was called.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{getsockopt, sockopt};
+use nix::unistd::geteuid;
+
+use crate::greeting::{Direction, Proof};
+
+/// How long one call may take; redirected, it never leaves the pod.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What was proved, in one line.
+///
+/// # Errors
+/// The first thing that does not hold.
+pub(crate) fn all(proofs: &[Proof], deadline: Instant) -> Result<String, String> {
+    let user = geteuid().as_raw();
+    let mut held = Vec::new();
+    let mut inbound = Vec::new();
+    for proof in proofs {
+        match proof.direction {
+            Direction::Inbound { user: theirs } if theirs != user => inbound.push(theirs),
+            _ => held.push(one(proof, deadline)?),
+        }
+    }
+    let mut text = match held.is_empty() {
+        true => "the rules are in force (nothing of them can be tried from here)".to_string(),
+        false => format!("redirected: {}", held.join(", ")),
+    };
+    if let Some(theirs) = inbound.first() {
+        text.push_str(&format!(
+            "; inbound as the node agent read it back (only user {theirs} can try it here)"
+        ));
+    }
+    Ok(text)
+}
+
+fn one(proof: &Proof, deadline: Instant) -> Result<String, String> {
+    let Proof { to, port, .. } = *proof;
+    let own: IpAddr = if to.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+    let listener = TcpListener::bind((own, port)).map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => format!("port {port} is taken by another process of the pod"),
+        _ => format!("cannot listen at {}: {error}", SocketAddr::new(own, port)),
+    })?;
+    let failed = |error| format!("cannot try the rules at port {port}: {error}");
+    listener.set_nonblocking(true).map_err(failed)?;
+    let left = deadline.saturating_duration_since(Instant::now()).clamp(Duration::from_millis(1), PATIENCE);
+    let until = Instant::now() + left;
+    let call = TcpStream::connect_timeout(&to, left)
+        .map_err(|error| format!("not redirected: a call to {to} did not arrive at port {port} ({error})"))?;
+    let from = call.local_addr().map_err(failed)?;
+    let arrived = accept(&listener, from, until).ok_or_else(|| {
+        format!("not redirected: a call to {to} arrived somewhere else than at port {port}")
+    })?;
+    let original = original_destination(&arrived);
+    if original != Some(to) {
+        let found = original.map_or_else(|| "nowhere".to_string(), |address| address.to_string());
+        return Err(format!("a call to {to} arrived at port {port} as one to {found}"));
+    }
+    // Whoever closes first keeps the connection for a minute, and must not keep it at the proxy's port.
+    drop(call);
+    Ok(format!("{to} to {port}"))
+}
+
+/// The connection that came from `from`; others are turned away.
+fn accept(listener: &TcpListener, from: SocketAddr, until: Instant) -> Option<TcpStream> {
+    loop {
+        match listener.accept() {
+            Ok((arrived, source)) if source == from => return Some(arrived),
+            Ok(_) => continue,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => return None,
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return None;
+        }
+        let timeout = PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX);
+        // An interrupted wait is tried again, up to the deadline.
+        let _ = poll(&mut [PollFd::new(listener.as_fd(), PollFlags::POLLIN)], timeout);
+    }
+}
+
+/// Where the connection was meant to go (`SO_ORIGINAL_DST`, linux/netfilter_ipv4.h and netfilter_ipv6/ip6_tables.h).
+fn original_destination(arrived: &TcpStream) -> Option<SocketAddr> {
+    if arrived.local_addr().ok()?.is_ipv4() {
+        let address = getsockopt(arrived, sockopt::OriginalDst).ok()?;
+        let ip = Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr));
+        Some((ip, u16::from_be(address.sin_port)).into())
+    } else {
+        let address = getsockopt(arrived, sockopt::Ip6tOriginalDst).ok()?;
+        let ip = Ipv6Addr::from(address.sin6_addr.s6_addr);
+        Some((ip, u16::from_be(address.sin6_port)).into())
+    }
+}
