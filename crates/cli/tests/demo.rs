@@ -27,7 +27,7 @@ fn demo(program: &Path) -> Command {
 fn told(output: &Output) -> Option<String> {
     let errors = String::from_utf8_lossy(&output.stderr);
     if output.status.code() == Some(3) && errors.contains("it needs root") {
-        println!("skipped: needs CAP_NET_ADMIN");
+        meshward_netlab::skipped("needs CAP_NET_ADMIN");
         return None;
     }
     assert_eq!(output.status.code(), Some(0), "{errors}\n{}", String::from_utf8_lossy(&output.stdout));
@@ -116,7 +116,7 @@ fn copy_for_all() -> (tempfile::TempDir, PathBuf) {
 #[test]
 fn an_ordinary_user_sees_it_in_a_user_namespace() {
     if !rustix::process::geteuid().is_root() {
-        println!("skipped: not root, so the other test is about an ordinary user");
+        meshward_netlab::skipped("not root, so the other test is about an ordinary user");
         return;
     }
     let (_folder, program) = copy_for_all();
@@ -143,7 +143,7 @@ fn halfway() -> Option<(Child, Vec<u32>, Vec<u64>)> {
                 let mut errors = String::new();
                 child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
                 assert!(errors.contains("it needs root"), "{errors}");
-                println!("skipped: needs CAP_NET_ADMIN");
+                meshward_netlab::skipped("needs CAP_NET_ADMIN");
                 child.wait().unwrap();
                 return None;
             }

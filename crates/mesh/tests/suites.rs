@@ -22,7 +22,7 @@ fn suites() -> Option<PathBuf> {
         PathBuf::from,
     );
     if !root.is_dir() {
-        eprintln!("skipped: no suites at {}", root.display());
+        meshward_netlab::skipped("no suites of the peers here");
         return None;
     }
     Some(root)

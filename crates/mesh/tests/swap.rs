@@ -186,7 +186,7 @@ fn suites() -> Option<PathBuf> {
     let root = std::env::var_os("MESHWARD_SUITES")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/suites"), PathBuf::from);
     if !root.is_dir() {
-        eprintln!("skipped: no suites at {}", root.display());
+        meshward_netlab::skipped("no suites of the peers here");
         return None;
     }
     Some(root)

@@ -19,7 +19,7 @@ fn namespace() -> Option<NetNs> {
     match NetNs::create() {
         Ok(namespace) => Some(namespace),
         Err(OpenNetNs::Create(error)) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            println!("skipped: needs CAP_NET_ADMIN");
+            meshward_netlab::skipped("needs CAP_NET_ADMIN");
             None
         }
         Err(error) => panic!("{error}"),
@@ -52,7 +52,7 @@ fn a_locked_table_keeps_its_rules() {
     let rules = rules();
     match nft::replace(&owner, &rules, Lock::Required) {
         Err(NftError::LockUnavailable { .. }) => {
-            println!("skipped: needs Linux 6.9");
+            meshward_netlab::skipped("needs Linux 6.9");
             return;
         }
         replaced => assert!(replaced.unwrap().locked),

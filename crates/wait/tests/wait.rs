@@ -27,7 +27,7 @@ const PROXY: u32 = 1337;
 fn pod() -> Option<Bed> {
     let bed = Bed::or_skip(Layout::dual_stack()).unwrap()?;
     if !can_switch_users() {
-        println!("skipped: one mapped user id only");
+        meshward_netlab::skipped("one mapped user id only");
         return None;
     }
     Some(bed)
@@ -269,7 +269,7 @@ fn a_pod_without_rules_starts_and_says_so() {
 fn in_a_user_namespace_the_agent_is_nobody() {
     let Some(bed) = pod() else { return };
     if std::fs::read_to_string("/proc/sys/user/max_user_namespaces").is_ok_and(|most| most.trim() == "0") {
-        println!("skipped: no user namespaces");
+        meshward_netlab::skipped("no user namespaces");
         return;
     }
     put_rules_in_force(&bed);

@@ -230,12 +230,15 @@ fn read_rules(file: &Path) -> Result<RuleSet, Failure> {
         }
     };
     let rules = value.get("rules").filter(|_| value.get("tables").is_none()).unwrap_or(value);
-    serde_json::from_value(rules.clone()).map_err(|error| {
+    let refused = |error: String| {
         Failure::input(format!(
             "{}: no rule set: {error}; accepted: what `meshward rules … -o json` prints",
             input.name
         ))
-    })
+    };
+    let rules: RuleSet = serde_json::from_value(rules.clone()).map_err(|error| refused(error.to_string()))?;
+    rules.validate().map_err(|error| refused(error.to_string()))?;
+    Ok(rules)
 }
 
 impl Packet {

@@ -68,7 +68,7 @@ const OTHERS: &str = "table inet canary { chain keep { counter comment \"still h
 impl Canary {
     fn new() -> Self {
         if Command::new("nft").arg("--version").stdout(Stdio::null()).status().is_err() {
-            println!("skipped: needs nft");
+            meshward_netlab::skipped("needs nft");
             return Self(None);
         }
         match NetNs::create() {
@@ -78,7 +78,7 @@ impl Canary {
                 Self(Some(namespace))
             }
             Err(OpenNetNs::Create(error)) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-                println!("skipped: needs CAP_NET_ADMIN");
+                meshward_netlab::skipped("needs CAP_NET_ADMIN");
                 Self(None)
             }
             Err(error) => panic!("{error}"),
@@ -201,7 +201,7 @@ fn the_longest_lists_can_be_put_in_force() {
         let ipv4 = text.split("# ip6tables").next().unwrap();
         let Some(namespace) = &canary.0 else { continue };
         if Command::new("iptables-nft-restore").arg("--version").stdout(Stdio::null()).status().is_err() {
-            println!("skipped: needs iptables");
+            meshward_netlab::skipped("needs iptables");
             continue;
         }
         let arguments = ["--noflush", "--test"];

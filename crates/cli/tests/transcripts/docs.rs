@@ -71,7 +71,7 @@ fn commands_in_a_namespace_print_what_the_pages_say() {
 fn in_a_namespace(block: &Block) -> bool {
     let fits = !block.text.contains("--backend iptables") || can_switch_users();
     if !fits {
-        println!("skipped: iptables about users that are not mapped here");
+        meshward_netlab::skipped("iptables about users that are not mapped here");
     }
     fits && block.info == "console,ignore"
 }

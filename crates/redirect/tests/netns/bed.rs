@@ -10,7 +10,7 @@ pub(crate) fn namespace() -> Option<NetNs> {
     match NetNs::create() {
         Ok(ns) => Some(ns),
         Err(OpenNetNs::Create(error)) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            println!("skipped: needs CAP_NET_ADMIN");
+            meshward_netlab::skipped("needs CAP_NET_ADMIN");
             None
         }
         Err(error) => panic!("{error}"),
@@ -23,7 +23,7 @@ pub(crate) fn iptables_works() -> bool {
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap();
     let all_users = map.split_whitespace().eq(["0", "0", "4294967295"]);
     if !all_users {
-        println!("skipped: iptables needs root outside of user namespaces");
+        meshward_netlab::skipped("iptables needs root outside of user namespaces");
     }
     all_users
 }

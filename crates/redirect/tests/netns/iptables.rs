@@ -22,7 +22,7 @@ fn beds() -> impl Iterator<Item = (Iptables, NetNs)> {
         match Iptables::find(variant) {
             Ok(programs) => Some((programs, ns)),
             Err(error) => {
-                println!("skipped: {error}");
+                meshward_netlab::skipped(&error.to_string());
                 None
             }
         }

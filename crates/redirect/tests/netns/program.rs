@@ -331,7 +331,7 @@ fn a_lock_lasts_as_long_as_the_socket() {
     let with = |lock| Options { lock, ..options(Backend::Nft) };
     let done = match program(&ns, &rules, &with(Lock::Required)) {
         Ok(done) => done,
-        Err(error) => return println!("skipped: {error}"),
+        Err(error) => return meshward_netlab::skipped(&error.to_string()),
     };
     assert_eq!(done.lock, LockState::Held);
     for lock in [Lock::Off, Lock::IfAvailable] {

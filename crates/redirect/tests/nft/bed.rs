@@ -25,7 +25,7 @@ impl Bed {
         match made.join().unwrap() {
             Ok(namespace) => Some(Self { namespace }),
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                println!("skipped: needs CAP_NET_ADMIN");
+                meshward_netlab::skipped("needs CAP_NET_ADMIN");
                 None
             }
             Err(error) => panic!("cannot make a network namespace: {error}"),
@@ -77,7 +77,7 @@ impl Bed {
 pub(crate) fn has_nft() -> bool {
     let found = Command::new("nft").arg("--version").stdout(Stdio::null()).status().is_ok();
     if !found {
-        println!("skipped: needs nft");
+        meshward_netlab::skipped("needs nft");
     }
     found
 }

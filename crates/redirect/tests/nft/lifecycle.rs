@@ -187,7 +187,7 @@ fn tproxy_without_a_listener_leaves_the_packet_as_it_came() {
     bed.run(|| {
         let up = std::process::Command::new("ip").args(["link", "set", "lo", "up"]).status();
         if !up.is_ok_and(|status| status.success()) {
-            println!("skipped: needs iproute2");
+            meshward_netlab::skipped("needs iproute2");
             return;
         }
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -15,7 +15,7 @@ fn lockable() -> Option<Bed> {
     match nft::replace(&probe.socket(), &sets::istio(), Lock::Required) {
         Ok(replaced) => assert!(replaced.locked),
         Err(NftError::LockUnavailable { .. }) => {
-            println!("skipped: needs Linux 6.9");
+            meshward_netlab::skipped("needs Linux 6.9");
             return None;
         }
         Err(error) => panic!("{error}"),
