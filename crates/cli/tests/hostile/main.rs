@@ -196,7 +196,14 @@ fn the_longest_lists_can_be_put_in_force() {
             assert_eq!(printed.code, 0, "{mesh}: {}", printed.err);
             printed.out
         };
-        canary.load(&print("nft"), mesh);
+        let text = print("nft");
+        if may_force_buffers() {
+            canary.load(&text, mesh);
+        } else {
+            meshward_netlab::skipped(
+                "long lists through nft(8), whose send buffer is too small in a user namespace",
+            );
+        }
         let text = print("iptables");
         let ipv4 = text.split("# ip6tables").next().unwrap();
         let Some(namespace) = &canary.0 else { continue };
@@ -208,6 +215,12 @@ fn the_longest_lists_can_be_put_in_force() {
         let tested = namespace.run(|| run("iptables-nft-restore", &arguments, ipv4.as_bytes())).unwrap();
         assert_eq!(tested.code, 0, "{mesh}: {}", tested.err);
     }
+}
+
+/// Whether root here is root of the machine: SO_SNDBUFFORCE, which nft(8) needs for large transactions, asks for that.
+fn may_force_buffers() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
 /// Files that are hostile as a whole.
