@@ -9,6 +9,7 @@ pub mod duration;
 pub mod go;
 pub mod image;
 pub mod jmespath;
+pub mod kyverno;
 pub mod psa;
 pub mod pss;
 pub mod quantity;
