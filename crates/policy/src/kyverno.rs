@@ -7,5 +7,6 @@
 //! matching ──┴─► autogen ────┘
 //! ```
 
+pub mod conditions;
 pub mod pattern;
 pub mod variables;
