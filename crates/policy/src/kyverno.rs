@@ -8,5 +8,6 @@
 //! ```
 
 pub mod conditions;
+pub mod matching;
 pub mod pattern;
 pub mod variables;
