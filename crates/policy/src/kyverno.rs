@@ -7,6 +7,7 @@
 //! matching ──┴─► autogen ────┘
 //! ```
 
+pub mod autogen;
 pub mod conditions;
 pub mod matching;
 pub mod pattern;
