@@ -9,6 +9,10 @@
 
 pub mod autogen;
 pub mod conditions;
+mod lookup;
 pub mod matching;
 pub mod pattern;
+pub mod pod_security;
+pub mod policy;
+mod scope;
 pub mod variables;
