@@ -99,6 +99,14 @@ pub struct Input<'a> {
     pub environment: &'a dyn Environment,
 }
 
+/// An object with the given variables merged in that are about a part of it, such as
+/// `request.object.metadata.labels.a`: Kyverno's command line matches and checks the object so changed. `name` is
+/// `object` or `oldObject`.
+#[must_use]
+pub fn with_variables(object: &Value, name: &str, variables: &[(String, Value)]) -> Value {
+    super::scope::inject(object, name, variables)
+}
+
 /// A policy that cannot be used, or a part of it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{path}: {reason}")]

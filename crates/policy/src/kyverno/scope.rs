@@ -191,6 +191,23 @@ fn names(expression: &str, name: &str) -> bool {
     })
 }
 
+/// An object with the variables merged in that name a part of it, such as `request.object.metadata.labels.a`; `name` is
+/// `object` or `oldObject`.
+pub(super) fn inject(object: &Value, name: &str, variables: &[(String, Value)]) -> Value {
+    let mut object = object.clone();
+    for (variable, value) in variables {
+        let steps = dotted(variable);
+        if let [request, member, rest @ ..] = steps.as_slice()
+            && request == "request"
+            && member == name
+        {
+            let nested = rest.iter().rev().fold(value.clone(), |nested, step| json!({ (step): nested }));
+            merge(&mut object, nested);
+        }
+    }
+    object
+}
+
 /// The steps of a name with dots; a step in double quotes may contain dots.
 fn dotted(name: &str) -> Vec<String> {
     let (mut steps, mut step, mut quoted) = (Vec::new(), String::new(), false);

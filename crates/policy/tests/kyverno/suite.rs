@@ -2,7 +2,9 @@
 
 use meshward_policy::jmespath::Environment;
 use meshward_policy::kyverno::matching::UserInfo;
-use meshward_policy::kyverno::policy::{Exception, Input, NoLookup, Policy, RuleResult, Status};
+use meshward_policy::kyverno::policy::{
+    Exception, Input, NoLookup, Policy, RuleResult, Status, with_variables,
+};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -104,6 +106,7 @@ impl Case<'_> {
         };
         let namespace = text(object, "/metadata/namespace");
         let labels = list(&self.values["namespaceSelector"]).find(|given| given["name"] == namespace);
+        let object = &with_variables(object, "object", &variables);
         let (object, old_object) = match operation {
             "DELETE" => (&Value::Null, object),
             // Offline there is no other object that it could have been before.
@@ -142,7 +145,13 @@ pub(crate) fn run(path: &Path) -> Vec<(String, Outcome)> {
     let folder = path.parent().unwrap();
     let test = documents(&fs::read(path).unwrap()).remove(0);
     let policies = load(folder, &test["policies"]);
-    let policies: Vec<Policy> = policies.iter().filter_map(|policy| Policy::compile(policy).ok()).collect();
+    let policies: Vec<Policy> = policies
+        .iter()
+        .filter(|policy| text(policy, "/apiVersion").starts_with("kyverno.io/"))
+        .map(|policy| {
+            Policy::compile(policy).unwrap_or_else(|errors| panic!("{}: {errors:?}", path.display()))
+        })
+        .collect();
     let mut objects = load(folder, &test["resources"]);
     // Without a namespace, namespaced objects are in the default one.
     let cluster =

@@ -142,6 +142,17 @@ fn says_what_kyverno_says() {
 }
 
 #[test]
+fn variables_change_objects() {
+    let variables = [
+        ("request.object.metadata.annotations.\"a.b/c\"".to_owned(), json!("d")),
+        ("request.oldObject.x".to_owned(), json!(1)),
+        ("other".to_owned(), json!(2)),
+    ];
+    let changed = with_variables(&json!({"metadata": {"name": "n"}}), "object", &variables);
+    assert_eq!(changed, json!({"metadata": {"name": "n", "annotations": {"a.b/c": "d"}}}));
+}
+
+#[test]
 fn controllers_are_checked_by_generated_rules() {
     let policy = policy(json!({"pattern": {"spec": {"hostNetwork": "true"}}}));
     let template = json!({"metadata": {}, "spec": pod()["spec"]});
