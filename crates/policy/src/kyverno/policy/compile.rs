@@ -64,13 +64,17 @@ pub(super) fn policy(document: &Value) -> Result<Policy, Vec<PolicyError>> {
     };
     policy.controllers = compile(&generated.controllers);
     policy.cron_jobs = compile(&generated.cron_jobs);
-    let mut found = Vec::new();
-    for rules in [rules, &generated.controllers, &generated.cron_jobs] {
-        rules.iter().for_each(|rule| variables::expressions(rule, &mut found));
-        rules.iter().for_each(|rule| plain_expressions(rule, &mut found));
-    }
-    found.iter().for_each(|expression| policy.expressions.add(expression));
+    let all = rules.iter().chain(&generated.controllers).chain(&generated.cron_jobs);
+    all.for_each(|rule| parse_expressions(rule, &mut policy.expressions));
     if errors.is_empty() { Ok(policy) } else { Err(errors) }
+}
+
+/// Parses every expression of a rule, so that evaluation only looks them up.
+fn parse_expressions(rule: &Value, expressions: &mut Expressions) {
+    let mut found = Vec::new();
+    variables::expressions(rule, &mut found);
+    plain_expressions(rule, &mut found);
+    found.iter().for_each(|expression| expressions.add(expression));
 }
 
 /// Expressions that stand without braces: lists of loops and paths of variables.
@@ -95,27 +99,14 @@ fn rule(value: &Value, spec: &Value, path: &str) -> Found<Result<Rule, Unsupport
     if name.is_empty() {
         return Err(wrong(format!("{path}.name"), "missing"));
     }
-    let set = |map: &Map<String, Value>, key: &str| map.get(key).is_some_and(|value| !value.is_null());
-    let unsupported = |what: &str| Ok(Err(Unsupported { rule: name.to_owned(), what: what.to_owned() }));
-    for what in ["mutate", "generate", "verifyImages"] {
-        if set(map, what) {
-            return unsupported(what);
+    let validate = match what(map) {
+        Ok(Some(validate)) => validate,
+        Ok(None) => {
+            let accepted = "accepted: one of validate, mutate, generate, verifyImages";
+            return Err(wrong(path, format!("the rule does nothing, {accepted}")));
         }
-    }
-    let Some(Value::Object(validate)) = map.get("validate") else {
-        return Err(wrong(
-            path,
-            "the rule does nothing, accepted: one of validate, mutate, generate, verifyImages",
-        ));
+        Err(what) => return Ok(Err(Unsupported { rule: name.to_owned(), what })),
     };
-    for what in ["cel", "manifests", "assert"] {
-        if set(validate, what) {
-            return unsupported(&format!("validate.{what}"));
-        }
-    }
-    if set(map, "celPreconditions") {
-        return unsupported("celPreconditions");
-    }
     let block = |key: &str| match map.get(key).filter(|value| !value.is_null()) {
         None => Ok(None),
         Some(value) => Block::parse(value)
@@ -136,6 +127,20 @@ fn rule(value: &Value, spec: &Value, path: &str) -> Found<Result<Rule, Unsupport
         message: validate.get("message").and_then(Value::as_str).unwrap_or_default().to_owned(),
         body: body(validate, &format!("{path}.validate"))?,
     }))
+}
+
+/// What a rule validates; the error names what it does instead, or in another way.
+fn what(rule: &Map<String, Value>) -> Result<Option<&Map<String, Value>>, String> {
+    let set = |map: &Map<String, Value>, key: &str| map.get(key).is_some_and(|value| !value.is_null());
+    let others = ["mutate", "generate", "verifyImages", "celPreconditions"];
+    if let Some(other) = others.into_iter().find(|key| set(rule, key)) {
+        return Err(other.to_owned());
+    }
+    let Some(Value::Object(validate)) = rule.get("validate") else { return Ok(None) };
+    match ["cel", "manifests", "assert"].into_iter().find(|key| set(validate, key)) {
+        Some(other) => Err(format!("validate.{other}")),
+        None => Ok(Some(validate)),
+    }
 }
 
 fn join(path: &str, rest: &str) -> String {
