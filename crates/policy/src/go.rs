@@ -4,6 +4,7 @@
 pub mod base64;
 pub mod json;
 pub mod number;
+pub mod print;
 pub mod regex;
 pub mod text;
 pub mod time;

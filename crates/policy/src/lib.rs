@@ -3,12 +3,13 @@
 //! whatever comes from outside is passed in through [`jmespath::Environment`].
 //!
 //! Today: the Pod Security Standards and Pod Security Admission, the JMESPath engine in the standard and in Kyverno's
-//! dialect, and the value types that its functions and the policies' operators share.
+//! dialect, Kyverno's validate rules, and the value types that functions and operators share.
 
 pub mod duration;
 pub mod go;
 pub mod image;
 pub mod jmespath;
+pub mod kyverno;
 pub mod psa;
 pub mod pss;
 pub mod quantity;

@@ -39,4 +39,4 @@ pub use self::{
     workload::{NoPodSpec, extract},
 };
 
-pub(crate) use self::quote::quote;
+pub(crate) use self::{evaluate::run_check, quote::quote};

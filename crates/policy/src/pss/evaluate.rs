@@ -87,6 +87,16 @@ pub fn evaluate<'a>(level: Level, version: Version, pod: &Pod<'a>) -> Vec<CheckR
     results
 }
 
+/// One revision of a check against a pod, whatever level and version it belongs to: peers choose revisions by rules of
+/// their own.
+pub(crate) fn run_check<'a>(
+    check: &'static Check,
+    revision: &'static Revision,
+    pod: &Pod<'a>,
+) -> CheckResult<'a> {
+    CheckResult { check, revision, findings: predicate::run(revision, pod) }
+}
+
 fn overridden(minor: u64) -> u32 {
     let revisions = CHECKS.iter().filter_map(|check| revision_at(check, minor));
     revisions.flat_map(|revision| revision.overrides).fold(0, |bits, id| bits | bit(*id))

@@ -1,0 +1,251 @@
+//! One filter: all of its attributes must match, of each attribute one element.
+
+use super::{KindSelector, MatchError, Reason, Selector, Target, UserInfo};
+use crate::wildcard;
+use serde_json::{Map, Value};
+
+/// A filter of a `match` or `exclude`.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    kinds: Vec<KindSelector>,
+    name: String,
+    names: Vec<String>,
+    namespaces: Vec<String>,
+    annotations: Vec<(String, String)>,
+    selector: Option<Selector>,
+    namespace_selector: Option<Selector>,
+    operations: Vec<String>,
+    user: Users,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Users {
+    roles: Vec<String>,
+    cluster_roles: Vec<String>,
+    subjects: Vec<Subject>,
+}
+
+#[derive(Debug, Clone)]
+enum Subject {
+    User(String),
+    Group(String),
+    /// Of no kind that can match.
+    Other,
+}
+
+impl Filter {
+    /// Reads a filter: `resources`, `roles`, `clusterRoles`, `subjects`. Fields in `other` belong to something else.
+    ///
+    /// # Errors
+    /// [`MatchError`] for an unknown field or a wrong type.
+    pub fn parse(value: &Value, path: &str, other: &[&str]) -> Result<Filter, MatchError> {
+        let at = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+        let map = value.as_object().ok_or_else(|| wrong(path, "an object"))?;
+        let mut filter = Filter::default();
+        for (name, value) in map.iter().filter(|(_, value)| !value.is_null()) {
+            let place = at(name);
+            match name.as_str() {
+                "resources" => filter.read_resources(object(value, &place)?, &place)?,
+                "roles" => filter.user.roles = texts(value, &place)?,
+                "clusterRoles" => filter.user.cluster_roles = texts(value, &place)?,
+                "subjects" => filter.user.subjects = subjects(value, &place)?,
+                name if other.contains(&name) => {}
+                _ => return Err(unknown(&place, "resources, roles, clusterRoles, subjects")),
+            }
+        }
+        Ok(filter)
+    }
+
+    fn read_resources(&mut self, map: &Map<String, Value>, path: &str) -> Result<(), MatchError> {
+        for (name, value) in map.iter().filter(|(_, value)| !value.is_null()) {
+            let place = format!("{path}.{name}");
+            match name.as_str() {
+                "kinds" => {
+                    let kinds = texts(value, &place)?;
+                    self.kinds = kinds.iter().map(|kind| KindSelector::parse(kind)).collect();
+                }
+                "name" => self.name = value.as_str().ok_or_else(|| wrong(&place, "text"))?.to_owned(),
+                "names" => self.names = texts(value, &place)?,
+                "namespaces" => self.namespaces = texts(value, &place)?,
+                "operations" => self.operations = texts(value, &place)?,
+                "annotations" => {
+                    for (key, value) in object(value, &place)? {
+                        let value = value.as_str().ok_or_else(|| wrong(&format!("{place}.{key}"), "text"))?;
+                        self.annotations.push((key.clone(), value.to_owned()));
+                    }
+                }
+                "selector" => self.selector = Some(Selector::parse(value, &place)?),
+                "namespaceSelector" => self.namespace_selector = Some(Selector::parse(value, &place)?),
+                _ => {
+                    return Err(unknown(
+                        &place,
+                        "kinds, name, names, namespaces, annotations, selector, namespaceSelector, operations",
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn describes_nothing(&self) -> bool {
+        self.kinds.is_empty()
+            && self.name.is_empty()
+            && self.names.is_empty()
+            && self.namespaces.is_empty()
+            && self.annotations.is_empty()
+            && self.selector.is_none()
+            && self.namespace_selector.is_none()
+            && self.operations.is_empty()
+    }
+
+    /// Whether the filter has no attribute.
+    pub fn is_empty(&self) -> bool {
+        self.describes_nothing() && self.user.is_empty()
+    }
+
+    /// Why a `match` with this filter is not about the target. Where nobody makes the request, users do not count.
+    pub(super) fn matched(&self, target: &Target<'_>) -> Vec<Reason> {
+        let nobody = *target.user == UserInfo::default();
+        if self.describes_nothing() && (nobody || self.user.is_empty()) {
+            return vec![Reason::Empty];
+        }
+        let mut reasons = self.object_reasons(target);
+        if !nobody && reasons != [Reason::Operation] {
+            self.user.reasons(target.user, &mut reasons);
+        }
+        reasons
+    }
+
+    /// Why the filter does not match.
+    pub(super) fn reasons(&self, target: &Target<'_>) -> Vec<Reason> {
+        let mut reasons = self.object_reasons(target);
+        self.user.reasons(target.user, &mut reasons);
+        reasons
+    }
+
+    fn object_reasons(&self, target: &Target<'_>) -> Vec<Reason> {
+        if !self.operations.is_empty() && !self.operations.iter().any(|o| o == target.operation) {
+            return vec![Reason::Operation];
+        }
+        let mut reasons = self.described(target);
+        if let Some(selector) = &self.namespace_selector
+            && !target.gvk.kind.is_empty()
+        {
+            if object_kind(target) == "Namespace" {
+                reasons.push(Reason::NamespaceSelectorOnNamespace);
+            } else if !selector.matches(target.namespace_labels) {
+                reasons.push(Reason::NamespaceSelector);
+            }
+        }
+        reasons
+    }
+
+    /// Whether an exception with this filter matches.
+    pub(super) fn excepts(&self, target: &Target<'_>) -> bool {
+        let namespace = self.namespace_selector.as_ref().is_none_or(|selector| {
+            matches!(object_kind(target), "Namespace" | "") || selector.matches(target.namespace_labels)
+        });
+        let mut reasons = self.described(target);
+        self.user.reasons(target.user, &mut reasons);
+        namespace && reasons.is_empty()
+    }
+
+    fn described(&self, target: &Target<'_>) -> Vec<Reason> {
+        let mut reasons = Vec::new();
+        let mut unless = |holds: bool, reason: Reason| {
+            if !holds {
+                reasons.push(reason);
+            }
+        };
+        let kind = |kind: &KindSelector| kind.matches(target.gvk, target.subresource);
+        unless(self.kinds.is_empty() || self.kinds.iter().any(kind), Reason::Kind);
+        unless(self.name.is_empty() || wildcard::matches(&self.name, target.name()), Reason::Name);
+        let any = |patterns: &[String], text: &str| {
+            patterns.is_empty() || patterns.iter().any(|pattern| wildcard::matches(pattern, text))
+        };
+        unless(any(&self.names, target.name()), Reason::Names);
+        let namespace = match object_kind(target) {
+            "Namespace" => target.metadata("name").and_then(Value::as_str).unwrap_or_default(),
+            _ => target.namespace(),
+        };
+        unless(any(&self.namespaces, namespace), Reason::Namespace);
+        unless(self.annotated(target), Reason::Annotations);
+        let labels = target.metadata("labels").unwrap_or(&Value::Null);
+        unless(self.selector.as_ref().is_none_or(|selector| selector.matches(labels)), Reason::Selector);
+        reasons
+    }
+
+    fn annotated(&self, target: &Target<'_>) -> bool {
+        let annotations = target.metadata("annotations").and_then(Value::as_object);
+        self.annotations.iter().all(|(key, value)| {
+            annotations.is_some_and(|annotations| {
+                annotations.iter().any(|(k, v)| {
+                    wildcard::matches(key, k) && v.as_str().is_some_and(|v| wildcard::matches(value, v))
+                })
+            })
+        })
+    }
+}
+
+fn object_kind<'a>(target: &Target<'a>) -> &'a str {
+    target.object.get("kind").and_then(Value::as_str).unwrap_or_default()
+}
+
+impl Users {
+    fn is_empty(&self) -> bool {
+        self.roles.is_empty() && self.cluster_roles.is_empty() && self.subjects.is_empty()
+    }
+
+    fn reasons(&self, user: &UserInfo, reasons: &mut Vec<Reason>) {
+        let none = |wanted: &[String], found: &[String]| {
+            !wanted.is_empty() && !wanted.iter().any(|role| found.contains(role))
+        };
+        if none(&self.roles, &user.roles) {
+            reasons.push(Reason::Roles);
+        }
+        if none(&self.cluster_roles, &user.cluster_roles) {
+            reasons.push(Reason::ClusterRoles);
+        }
+        let is_user = |subject: &Subject| match subject {
+            Subject::User(name) => wildcard::matches(name, &user.username),
+            Subject::Group(name) => user.groups.iter().any(|group| wildcard::matches(name, group)),
+            Subject::Other => false,
+        };
+        if !self.subjects.is_empty() && !self.subjects.iter().any(is_user) {
+            reasons.push(Reason::Subjects);
+        }
+    }
+}
+
+fn wrong(path: &str, accepted: &str) -> MatchError {
+    MatchError { path: path.to_owned(), reason: format!("wrong type, accepted: {accepted}") }
+}
+
+fn unknown(path: &str, accepted: &str) -> MatchError {
+    MatchError { path: path.to_owned(), reason: format!("unknown field, accepted: {accepted}") }
+}
+
+fn object<'v>(value: &'v Value, path: &str) -> Result<&'v Map<String, Value>, MatchError> {
+    value.as_object().ok_or_else(|| wrong(path, "an object"))
+}
+
+fn texts(value: &Value, path: &str) -> Result<Vec<String>, MatchError> {
+    let list = value.as_array().map(|list| list.iter().map(|v| v.as_str().map(str::to_owned)).collect());
+    list.flatten().ok_or_else(|| wrong(path, "a list of texts"))
+}
+
+fn subjects(value: &Value, path: &str) -> Result<Vec<Subject>, MatchError> {
+    let list = value.as_array().ok_or_else(|| wrong(path, "a list of subjects"))?;
+    let parse = |subject: &Value| {
+        let text = |name: &str| subject.get(name).and_then(Value::as_str).unwrap_or_default();
+        match text("kind") {
+            "User" => Subject::User(text("name").to_owned()),
+            "Group" => Subject::Group(text("name").to_owned()),
+            "ServiceAccount" => {
+                Subject::User(format!("system:serviceaccount:{}:{}", text("namespace"), text("name")))
+            }
+            _ => Subject::Other,
+        }
+    };
+    Ok(list.iter().map(parse).collect())
+}

@@ -1,0 +1,68 @@
+//! Keys of labels and annotations in a pattern may have wildcards: they stand for the first key of the object that
+//! matches.
+
+use super::Anchor;
+use crate::wildcard;
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+
+/// The pattern with such keys replaced, if it has a `metadata` and the object too.
+pub(super) fn expand<'p>(
+    pattern: &'p Map<String, Value>,
+    object: &Map<String, Value>,
+) -> Cow<'p, Map<String, Value>> {
+    let Some((key, Value::Object(metadata))) = member(pattern, "metadata") else {
+        return Cow::Borrowed(pattern);
+    };
+    let Some(Value::Object(actual)) = object.get("metadata") else { return Cow::Borrowed(pattern) };
+    let mut expanded: Option<Map<String, Value>> = None;
+    for tag in ["labels", "annotations"] {
+        if let Some((tag_key, Value::Object(wanted))) = member(metadata, tag)
+            && let Some((_, Value::Object(found))) = member(actual, tag)
+            && wanted.iter().any(|(key, value)| wildcard::is_pattern(key) || !value.is_string())
+        {
+            let replaced = replace(wanted, found);
+            expanded
+                .get_or_insert_with(|| metadata.clone())
+                .insert(tag_key.to_owned(), Value::Object(replaced));
+        }
+    }
+    match expanded {
+        None => Cow::Borrowed(pattern),
+        Some(expanded) => {
+            let mut pattern = pattern.clone();
+            pattern.insert(key.to_owned(), Value::Object(expanded));
+            Cow::Owned(pattern)
+        }
+    }
+}
+
+/// The member with a name, in an anchor or not.
+fn member<'m>(map: &'m Map<String, Value>, name: &str) -> Option<(&'m str, &'m Value)> {
+    if let Some((key, value)) = map.get_key_value(name) {
+        return Some((key, value));
+    }
+    map.iter()
+        .find(|(key, _)| Anchor::parse(key).is_some_and(|(_, inner)| inner == name))
+        .map(|(key, value)| (key.as_str(), value))
+}
+
+/// As in Kyverno, values that are not text are lost.
+fn replace(wanted: &Map<String, Value>, found: &Map<String, Value>) -> Map<String, Value> {
+    let matching = |pattern: &str| {
+        found.iter().find(|(key, value)| value.is_string() && wildcard::matches(pattern, key))
+    };
+    let mut replaced = Map::new();
+    for (key, value) in wanted.iter().filter(|(_, value)| value.is_string()) {
+        let new = match Anchor::parse(key) {
+            _ if !wildcard::is_pattern(key) => key.clone(),
+            None => matching(key).map_or_else(|| key.clone(), |(key, _)| key.clone()),
+            Some((anchor, inner)) => {
+                let inner = matching(inner).map_or(inner, |(key, _)| key.as_str());
+                format!("{}({inner})", anchor.modifier())
+            }
+        };
+        replaced.insert(new, value.clone());
+    }
+    replaced
+}

@@ -1,0 +1,226 @@
+//! A ClusterPolicy or Policy, compiled once and evaluated against any number of objects.
+//!
+//! ```text
+//! Value ─ compile ─► Policy { rules, rules for controllers, rules for CronJobs, unsupported }
+//! Input ─ evaluate ─► [RuleResult]            (as Kyverno's `pkg/engine/validation.go` does it)
+//! ```
+//!
+//! Rules that are not about validation, or validate by something else (CEL, manifests, image signatures), are listed as
+//! unsupported; they are never counted as passed.
+
+mod compile;
+mod evaluate;
+mod exception;
+mod resource;
+
+use super::conditions::Conditions;
+use super::matching::{Block, Gvk, UserInfo};
+use super::pod_security::PodSecurity;
+use super::scope::{Entry, Expressions};
+use crate::jmespath::Environment;
+use serde_json::Value;
+use std::fmt;
+use thiserror::Error;
+
+pub use super::lookup::{Lookup, NoLookup};
+pub use exception::Exception;
+
+/// What a rule says about an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// The object is as it should be.
+    Pass,
+    /// It is not.
+    Fail,
+    /// It is not, but that only warns.
+    Warn,
+    /// The rule cannot be decided.
+    Error,
+    /// The rule is not about this object after all, or an exception takes it out.
+    Skip,
+}
+
+impl Status {
+    /// The name in reports and test files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Pass => "pass",
+            Status::Fail => "fail",
+            Status::Warn => "warn",
+            Status::Error => "error",
+            Status::Skip => "skip",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The result of one rule. A rule that does not match has none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleResult {
+    /// The policy; of a namespaced one, `namespace/name`.
+    pub policy: String,
+    /// The rule, generated ones by their generated name.
+    pub rule: String,
+    /// What it says.
+    pub status: Status,
+    /// Kyverno's message.
+    pub message: String,
+}
+
+/// An object in a request, with all that policies may ask about.
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    /// The object; null for deletions.
+    pub object: &'a Value,
+    /// The object as it was; null if it is new.
+    pub old_object: &'a Value,
+    /// `CREATE`, `UPDATE`, `DELETE` or `CONNECT`.
+    pub operation: &'a str,
+    /// Group, version and kind; of a subresource, those of the parent. `None`: those of the object.
+    pub gvk: Option<&'a Gvk>,
+    /// The subresource, or empty.
+    pub subresource: &'a str,
+    /// The labels of the object's namespace; null if unknown.
+    pub namespace_labels: &'a Value,
+    /// Who asks.
+    pub user: &'a UserInfo,
+    /// Values given for variables, by names with dots. `request.operation` is [`Input::operation`], whatever stands here.
+    pub variables: &'a [(String, Value)],
+    /// Exceptions; those for other policies and rules do no harm.
+    pub exceptions: &'a [Exception],
+    /// Answers for context entries.
+    pub lookup: &'a dyn Lookup,
+    /// Clock, randomness, names, YAML.
+    pub environment: &'a dyn Environment,
+}
+
+/// An object with the given variables merged in that are about a part of it, such as
+/// `request.object.metadata.labels.a`: Kyverno's command line matches and checks the object so changed. `name` is
+/// `object` or `oldObject`.
+#[must_use]
+pub fn with_variables(object: &Value, name: &str, variables: &[(String, Value)]) -> Value {
+    super::scope::inject(object, name, variables)
+}
+
+/// A policy that cannot be used, or a part of it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{path}: {reason}")]
+pub struct PolicyError {
+    /// Where, such as `spec.rules[0].validate.deny.conditions.any[0].operator`.
+    pub path: String,
+    /// What was found and what is accepted.
+    pub reason: String,
+}
+
+/// A rule that is not evaluated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsupported {
+    /// The rule's name.
+    pub rule: String,
+    /// What it does that is not supported, such as `mutate` or `validate.cel`.
+    pub what: String,
+}
+
+/// A compiled policy. It does not change, so that threads can share it.
+#[derive(Debug)]
+pub struct Policy {
+    name: String,
+    namespace: String,
+    scored: bool,
+    /// Stop after the first rule that is about the object.
+    one: bool,
+    rules: Vec<Rule>,
+    controllers: Vec<Rule>,
+    cron_jobs: Vec<Rule>,
+    unsupported: Vec<Unsupported>,
+    expressions: Expressions,
+}
+
+impl Policy {
+    /// Compiles a ClusterPolicy or Policy.
+    ///
+    /// # Errors
+    /// Every [`PolicyError`] found; nothing of such a policy is used.
+    pub fn compile(document: &Value) -> Result<Policy, Vec<PolicyError>> {
+        compile::policy(document)
+    }
+
+    /// The policy's name; with the namespace before it and a slash if it has one.
+    pub fn key(&self) -> String {
+        if self.namespace.is_empty() {
+            self.name.clone()
+        } else {
+            format!("{}/{}", self.namespace, self.name)
+        }
+    }
+
+    /// Whether failures count in reports; those of a policy annotated `policies.kyverno.io/scored: "false"` are shown
+    /// as warnings there.
+    pub fn scored(&self) -> bool {
+        self.scored
+    }
+
+    /// The rules that are not evaluated.
+    pub fn unsupported(&self) -> &[Unsupported] {
+        &self.unsupported
+    }
+
+    /// The names of all rules that are evaluated, generated ones included.
+    pub fn rule_names(&self) -> impl Iterator<Item = &str> {
+        let all = self.rules.iter().chain(&self.controllers).chain(&self.cron_jobs);
+        all.map(|rule| rule.name.as_str())
+    }
+
+    /// What the rules say about an object; nothing for rules that do not match it.
+    pub fn evaluate(&self, input: &Input<'_>) -> Vec<RuleResult> {
+        evaluate::policy(self, input)
+    }
+}
+
+/// A compiled rule.
+#[derive(Debug)]
+struct Rule {
+    name: String,
+    matching: Block,
+    exclude: Option<Block>,
+    context: Vec<Entry>,
+    preconditions: Conditions,
+    /// Whether a failure blocks: only then violations that were there before are looked for.
+    enforce: bool,
+    allow_existing: bool,
+    message: String,
+    body: Body,
+}
+
+#[derive(Debug)]
+enum Body {
+    Check(Check),
+    PodSecurity(PodSecurity),
+}
+
+/// What is checked, of a rule or of the elements of a loop.
+#[derive(Debug)]
+enum Check {
+    Pattern(Value),
+    AnyPattern(Vec<Value>),
+    Deny(Conditions),
+    ForEach(Vec<ForEach>),
+}
+
+/// A loop over the elements of a list.
+#[derive(Debug)]
+struct ForEach {
+    list: String,
+    element_scope: Option<bool>,
+    context: Vec<Entry>,
+    preconditions: Conditions,
+    check: Check,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+//! The JSON document that a rule's variables are about, with entries that are loaded when something first names them,
+//! and with changes that can be taken back after an element of a loop.
+
+mod entry;
+mod images;
+
+use super::lookup::Lookup;
+use super::variables::{Data, QueryError};
+use crate::jmespath::{self, Dialect, Environment, Expression};
+use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+
+pub(super) use entry::Entry;
+
+/// Expressions parsed before they are needed.
+#[derive(Debug, Default)]
+pub(super) struct Expressions(HashMap<String, Expression>);
+
+impl Expressions {
+    /// Parses an expression; what is malformed is reported when it is evaluated, as Kyverno does it.
+    pub(super) fn add(&mut self, text: &str) {
+        if !self.0.contains_key(text)
+            && let Ok(parsed) = Expression::parse(text, Dialect::Kyverno)
+        {
+            self.0.insert(text.to_owned(), parsed);
+        }
+    }
+}
+
+/// What a scope asks for answers.
+#[derive(Clone, Copy)]
+pub(super) struct World<'e> {
+    pub(super) lookup: &'e dyn Lookup,
+    pub(super) environment: &'e dyn Environment,
+    pub(super) expressions: &'e Expressions,
+    /// The policy's namespace; empty for a ClusterPolicy.
+    pub(super) namespace: &'e str,
+}
+
+/// An entry that may be loaded.
+struct Pending<'e> {
+    name: &'e str,
+    /// `None` for the images of the object.
+    entry: Option<&'e Entry>,
+    /// At how many changes it was loaded.
+    loaded: Option<usize>,
+}
+
+/// A point to go back to.
+#[derive(Clone, Copy)]
+pub(super) struct Mark {
+    changes: usize,
+    pending: usize,
+}
+
+/// The document.
+pub(super) struct Scope<'e> {
+    world: World<'e>,
+    root: Value,
+    operation: String,
+    pending: Vec<Pending<'e>>,
+    /// Only entries before this one can be loaded: one entry cannot use itself or a later one.
+    limit: usize,
+    changes: Vec<(String, Option<Value>)>,
+}
+
+impl<'e> Scope<'e> {
+    pub(super) fn new(world: World<'e>, root: Map<String, Value>, operation: &str) -> Scope<'e> {
+        Scope {
+            world,
+            root: Value::Object(root),
+            operation: operation.to_owned(),
+            pending: vec![Pending { name: "images", entry: None, loaded: None }],
+            limit: usize::MAX,
+            changes: Vec::new(),
+        }
+    }
+
+    pub(super) fn add_entries(&mut self, entries: &'e [Entry]) {
+        let pending = |entry: &'e Entry| Pending { name: entry.name(), entry: Some(entry), loaded: None };
+        self.pending.extend(entries.iter().map(pending));
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        Mark { changes: self.changes.len(), pending: self.pending.len() }
+    }
+
+    /// Takes back every change since the mark. Entries loaded since then are loaded again when they are named again.
+    pub(super) fn reset(&mut self, mark: Mark) {
+        self.pending.truncate(mark.pending);
+        for pending in &mut self.pending {
+            pending.loaded = pending.loaded.filter(|&at| at <= mark.changes);
+        }
+        while self.changes.len() > mark.changes {
+            if let (Some((key, old)), Value::Object(root)) = (self.changes.pop(), &mut self.root) {
+                match old {
+                    Some(old) => root.insert(key, old),
+                    None => root.remove(&key),
+                };
+            }
+        }
+    }
+
+    /// Sets a member of the document.
+    fn set(&mut self, key: &str, value: Value) {
+        if let Value::Object(root) = &mut self.root {
+            let old = root.insert(key.to_owned(), value);
+            self.changes.push((key.to_owned(), old));
+        }
+    }
+
+    /// Sets the variables of one element of a loop.
+    pub(super) fn set_element(&mut self, element: &Value, index: usize, nesting: usize) {
+        self.set("element", element.clone());
+        self.set(&format!("element{nesting}"), element.clone());
+        self.set("elementIndex", json!(index));
+        self.set(&format!("elementIndex{nesting}"), json!(index));
+    }
+
+    /// Sets a variable by its name with dots; objects are merged with what is there.
+    pub(super) fn set_variable(&mut self, name: &str, value: &Value) {
+        let mut steps = dotted(name);
+        let first = steps.remove(0);
+        let mut nested = value.clone();
+        for step in steps.into_iter().rev() {
+            nested = json!({ (step): nested });
+        }
+        let mut merged = self.root.get(&first).cloned().unwrap_or(Value::Null);
+        merge(&mut merged, nested);
+        self.set(&first, merged);
+    }
+
+    /// Loads what an expression names.
+    fn load(&mut self, expression: &str) -> Result<(), QueryError> {
+        for index in 0..self.pending.len().min(self.limit) {
+            let pending = &self.pending[index];
+            if pending.loaded.is_some() || !names(expression, pending.name) {
+                continue;
+            }
+            let (entry, name) = (pending.entry, pending.name);
+            let limit = std::mem::replace(&mut self.limit, index);
+            let value = match entry {
+                None => images::of(&self.root, self.world.environment).map_err(QueryError::Context),
+                Some(entry) => entry.load(self, self.world).map_err(QueryError::Context),
+            };
+            self.limit = limit;
+            if let Some(value) = value? {
+                self.set(name, value);
+            }
+            self.pending[index].loaded = Some(self.changes.len());
+        }
+        Ok(())
+    }
+}
+
+impl Data for Scope<'_> {
+    fn query(&mut self, expression: &str) -> Result<Value, QueryError> {
+        self.load(expression)?;
+        let expression = expression.trim();
+        if expression.is_empty() {
+            return Err(QueryError::Empty);
+        }
+        search(self.world, expression, &self.root)
+    }
+
+    fn operation(&self) -> &str {
+        &self.operation
+    }
+}
+
+/// An expression on any document.
+fn search(world: World<'_>, expression: &str, data: &Value) -> Result<Value, QueryError> {
+    let context = jmespath::Context::new(world.environment);
+    if let Some(parsed) = world.expressions.0.get(expression) {
+        return Ok(parsed.search(data, &context)?.into_owned());
+    }
+    let parsed = Expression::parse(expression, Dialect::Kyverno)
+        .map_err(|error| QueryError::Parse { query: expression.to_owned(), error })?;
+    Ok(parsed.search(data, &context)?.into_owned())
+}
+
+/// Whether an expression names an entry: the name stands alone, not after a dot.
+fn names(expression: &str, name: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    expression.match_indices(name).any(|(at, _)| {
+        let before = expression[..at].chars().next_back();
+        let after = expression[at + name.len()..].chars().next();
+        let last = name.chars().next_back();
+        !before.is_some_and(|c| c == '.' || c.is_ascii_alphanumeric())
+            && last.is_some_and(word) != after.is_some_and(word)
+    })
+}
+
+/// An object with the variables merged in that name a part of it, such as `request.object.metadata.labels.a`; `name` is
+/// `object` or `oldObject`.
+pub(super) fn inject(object: &Value, name: &str, variables: &[(String, Value)]) -> Value {
+    let mut object = object.clone();
+    for (variable, value) in variables {
+        let steps = dotted(variable);
+        if let [request, member, rest @ ..] = steps.as_slice()
+            && request == "request"
+            && member == name
+        {
+            let nested = rest.iter().rev().fold(value.clone(), |nested, step| json!({ (step): nested }));
+            merge(&mut object, nested);
+        }
+    }
+    object
+}
+
+/// The steps of a name with dots; a step in double quotes may contain dots.
+fn dotted(name: &str) -> Vec<String> {
+    let (mut steps, mut step, mut quoted) = (Vec::new(), String::new(), false);
+    for c in name.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            '.' if !quoted => steps.push(std::mem::take(&mut step)),
+            c => step.push(c),
+        }
+    }
+    steps.push(step);
+    steps
+}
+
+fn merge(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from,
+    }
+}
