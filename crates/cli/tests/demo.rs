@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -113,6 +113,20 @@ fn copy_for_all() -> (tempfile::TempDir, PathBuf) {
     (folder, program)
 }
 
+/// A child that another test is just starting may still hold the copy open for writing; until it runs its own program
+/// the kernel refuses to run the copy.
+fn start_copy(start: impl Fn() -> std::io::Result<Output>) -> Output {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match start() {
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy && Instant::now() < deadline => {
+                std::thread::yield_now();
+            }
+            started => return started.unwrap(),
+        }
+    }
+}
+
 #[test]
 fn an_ordinary_user_sees_it_in_a_user_namespace() {
     if !meshward_netlab::can_switch_users() {
@@ -120,7 +134,7 @@ fn an_ordinary_user_sees_it_in_a_user_namespace() {
         return;
     }
     let (_folder, program) = copy_for_all();
-    let output = demo(&program).uid(NOBODY).gid(NOBODY).output().unwrap();
+    let output = start_copy(|| demo(&program).uid(NOBODY).gid(NOBODY).output());
     let Some(text) = told(&output) else { return };
     assert!(text.contains("Run as an ordinary user, in a user namespace of its own"), "{text}");
     check_common(&text);
