@@ -96,6 +96,7 @@ fn the_exit_code_tells_why_not() {
         ("runAsUser: 1337", "runAsUser: 0", 1, "container istio-proxy runs as root"),
         ("\"15001\"", "none", 2, "found \"none\""),
         ("sidecar.istio.io/status", "meshward.dev/swap", 2, "accepted: enabled or disabled"),
+        ("kind: Deployment", "sort: Deployment", 2, "found a document without a kind"),
     ] {
         // One pod that cannot be swapped keeps the others back as well.
         let output = run(&format!("{NO_MESH}---{}", MESH.replace(from, to)), &[]);

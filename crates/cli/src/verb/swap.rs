@@ -117,6 +117,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
     let input = Input::read(&source.file)?;
     let namespaces = Namespaces::read(&source)?;
     let mut errors = Errors::default();
+    errors.unreadable.extend(no_objects(&input));
     let swapped: Vec<Value> = input
         .documents
         .iter()
@@ -132,6 +133,14 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
     }
     terminal::print(&text(&input, &swapped, arguments.output));
     Ok(())
+}
+
+/// Documents that are no Kubernetes object at all; one without a pod is printed as it is.
+fn no_objects(input: &Input) -> impl Iterator<Item = String> {
+    let strangers = input.documents.iter().filter(|document| document.value.get("kind").is_none());
+    strangers.map(|document| {
+        input.error("no Kubernetes object: found a document without a kind", document.object().place())
+    })
 }
 
 /// The document with each of its pods swapped; pods that cannot be are told in `errors`.
