@@ -44,7 +44,8 @@ pub(crate) fn feed(ns: &NetNs, program: &str, arguments: &[&str], input: &str) -
                 .stderr(Stdio::piped())
                 .spawn()
                 .unwrap();
-            child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+            // A program that refuses what it has read closes its end.
+            let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
             child.wait_with_output().unwrap()
         })
         .unwrap();

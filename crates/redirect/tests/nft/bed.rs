@@ -56,7 +56,8 @@ impl Bed {
                 .stderr(Stdio::piped())
                 .spawn()
                 .unwrap();
-            child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+            // A program that refuses what it has read closes its end.
+            let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
             let output = child.wait_with_output().unwrap();
             let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
             if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
