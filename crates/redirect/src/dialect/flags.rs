@@ -64,7 +64,7 @@ impl Flag {
         Self::new(long, FlagKind::Switch, help).default("false")
     }
 
-    const fn new(long: &'static str, kind: FlagKind, help: &'static str) -> Self {
+    pub(super) const fn new(long: &'static str, kind: FlagKind, help: &'static str) -> Self {
         Self {
             long,
             aliases: &[],

@@ -5,7 +5,7 @@ use crate::dialect::flags::{Effect, Flag, FlagKind};
 const NO_AGENT: Effect = Effect::None("no Consul agent is asked");
 
 const fn flag(long: &'static str, kind: FlagKind, default: &'static str, help: &'static str) -> Flag {
-    Flag { long, aliases: &[], short: None, environment: &[], kind, default, effect: Effect::Rules, help }
+    Flag::new(long, kind, help).default(default)
 }
 
 const fn client(long: &'static str, environment: &'static [&'static str], value: &'static str) -> Flag {

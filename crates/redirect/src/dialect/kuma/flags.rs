@@ -17,7 +17,7 @@ const fn flag(
     default: &'static str,
     help: &'static str,
 ) -> Flag {
-    Flag { long, aliases: &[], short: None, environment, kind, default, effect: Effect::Rules, help }
+    Flag::new(long, kind, help).env(environment).default(default)
 }
 
 const fn inert(
@@ -27,7 +27,7 @@ const fn inert(
     default: &'static str,
     effect: Effect,
 ) -> Flag {
-    Flag { long, aliases: &[], short: None, environment, kind, default, effect, help: "accepted as Kuma's" }
+    Flag { effect, ..flag(long, environment, kind, default, "accepted as Kuma's") }
 }
 
 /// The whole table.
