@@ -40,6 +40,7 @@ mod pod;
 mod problem;
 mod record;
 mod scope;
+mod status;
 mod swap;
 mod verdict;
 
@@ -50,6 +51,7 @@ pub use object::pods;
 pub use patch::patch;
 pub use pod::{LONGEST_ANNOTATION, MOST_ENTRIES, PodTemplate};
 pub use problem::{PlanError, Problem, Warning};
+pub use status::{CONDITION, Phase, PodRecord, STATUS_ANNOTATION};
 pub use swap::{
     Change, Left, Refusal, SwapError, SwapOptions, Swapped, SwappedPod, Unchanged, Validators,
     WAIT_CONTAINER, WaitExit, swap,

@@ -1,0 +1,1 @@
+//! What both daemons share, so that logs, probes, shutdown and clients behave alike.
