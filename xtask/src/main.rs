@@ -10,6 +10,7 @@ mod fuzz;
 mod run;
 mod setup;
 mod verify;
+mod wasm;
 
 use clap::{Parser, Subcommand};
 
@@ -47,6 +48,8 @@ enum Verb {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Build the policy engine for the browser, and weigh it
+    Wasm,
     /// Check licences, advisories and duplicate crates (needs cargo-deny)
     Deny,
     /// Write the generated parts of the documentation: command reference, man pages, completions
@@ -64,6 +67,7 @@ fn main() -> anyhow::Result<()> {
         Verb::Verify => verify::run(),
         Verb::BenchPeers { arguments } => bench::run(&arguments),
         Verb::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
+        Verb::Wasm => wasm::run(),
         Verb::Deny => deny::run(),
         Verb::Docs { check } => docs::run(check),
     }

@@ -1,4 +1,4 @@
-//! What the tests, benches and the demo compare with or run on: three Debian packages, installed when they are missing
+//! What the tests, benches and the demo compare with or run on: Debian packages, installed when they are missing
 //! and when we may.
 
 use std::process::Command;
@@ -8,11 +8,12 @@ use anyhow::{Result, bail};
 use crate::run;
 
 /// A program a verb needs, and the Debian package it comes in.
-const NEEDED: [(&str, &str); 4] = [
+const NEEDED: [(&str, &str); 5] = [
     ("nft", "nftables"),
     ("iptables-nft-restore", "iptables"),
     ("iptables-legacy-restore", "iptables"),
     ("ip", "iproute2"),
+    ("wasm-opt", "binaryen"),
 ];
 
 /// What could not be had.

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::{docs, run, setup};
+use crate::{docs, run, setup, wasm};
 
 pub(crate) fn run() -> Result<()> {
     let missing = setup::install()?;
@@ -17,6 +17,7 @@ pub(crate) fn run() -> Result<()> {
     let skipped = tempfile::NamedTempFile::new().context("cannot make a file for skipped tests")?;
     run::step("tests", &mut tests(skipped.path()))?;
     docs::run(true)?;
+    wasm::run()?;
     report(&missing, skipped.path())
 }
 
