@@ -9,6 +9,8 @@
 //! proc ── scan ───────────────────────────────────────────┘
 //! ```
 
+mod backoff;
+pub mod nri;
 mod settings;
 
 pub use settings::{CriSettings, NriSettings, PluginIndex, ProcSettings};
