@@ -10,7 +10,9 @@
 //! ```
 
 mod backoff;
+pub mod cri;
 pub mod nri;
+pub mod proc;
 mod settings;
 
 pub use settings::{CriSettings, NriSettings, PluginIndex, ProcSettings};
