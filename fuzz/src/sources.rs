@@ -8,7 +8,7 @@ use meshward_node::locate::nri::{Decoder, describe_trunk, encode};
 use meshward_node::locate::proc::pod_uid;
 use serde_json::Value;
 
-use crate::check_message;
+use super::check_message;
 
 /// The trunk of an NRI connection: the same messages however it is cut, and the same again after encoding.
 pub fn nri_trunk(data: &[u8]) {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run -p meshward-node --example sightings -- [SECONDS] [--no-nri] [--cni FOLDER] [--hold MILLIS] [--fail-closed]
+//!     [--cri SOCKET]
 //! ```
 //!
 //! `--cni FOLDER` also listens at FOLDER/cni.sock, installs a plugin that asks there, and takes it away at the end;
@@ -35,7 +36,8 @@ async fn main() -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let nri = NriSettings { fail_closed: flag("--fail-closed"), ..NriSettings::default() };
     let nri = Nri::new(nri, sender.clone());
-    let (state, cri) = (nri.state(), Cri::new(CriSettings::default()));
+    let cri = CriSettings { socket: value("--cri").map(PathBuf::from), ..CriSettings::default() };
+    let (state, cri) = (nri.state(), Cri::new(cri));
     if !flag("--no-nri") {
         tokio::spawn(nri.run(stop.clone()));
     }
