@@ -1,6 +1,8 @@
 //! The compiled plugin as a runtime runs it: environment and standard input in, a result and an exit status out, with the
 //! agent's end of the socket in this process.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -65,6 +67,9 @@ fn said(output: &Output) -> Value {
 fn warned(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
+
+/// Command, standard input, changed variables, expected code and part of the message.
+type Case = (&'static str, Value, &'static [(&'static str, &'static str)], u32, &'static str);
 
 struct Agent {
     socket: PathBuf,
@@ -242,7 +247,7 @@ async fn wrong_calls_are_answered_with_the_specifications_codes() {
         changed
     };
     let old = with("cniVersion", "0.3.1".into());
-    let cases: [(&str, Value, &[(&str, &str)], u32, &str); 17] = [
+    let cases: [Case; 17] = [
         ("BREW", good.clone(), &[], 4, "unknown CNI_COMMAND"),
         ("ADD", good.clone(), &[("CNI_CONTAINERID", "")], 4, "CNI_CONTAINERID is missing"),
         ("ADD", good.clone(), &[("CNI_CONTAINERID", "../x")], 4, "CNI_CONTAINERID"),
