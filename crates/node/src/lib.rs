@@ -7,5 +7,7 @@
 //! cluster (pods, namespaces) ─ Desired ──┘                       └─ Report ─► pod status, Events, metrics, admin list
 //! ```
 
+pub mod cni;
+pub mod locate;
 pub mod located;
 pub mod report;
