@@ -10,6 +10,7 @@ pub mod go;
 pub mod image;
 pub mod jmespath;
 pub mod kyverno;
+pub mod nearest;
 pub mod psa;
 pub mod pss;
 pub mod quantity;
