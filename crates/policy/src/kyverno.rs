@@ -17,3 +17,5 @@ pub mod policy;
 pub mod quirk;
 mod scope;
 pub mod variables;
+
+pub(crate) use pod_security::path_matches;

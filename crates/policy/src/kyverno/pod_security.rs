@@ -19,6 +19,7 @@ use errors::FieldError;
 use serde_json::Value;
 use thiserror::Error;
 
+pub(crate) use exclude::path_matches;
 pub use parse::parse_exclusions;
 pub(super) use touched::{of_exclusions as exclusions_touched, touched};
 

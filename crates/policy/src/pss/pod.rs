@@ -108,6 +108,19 @@ impl<'a> Pod<'a> {
         object(self.metadata, "annotations")
     }
 
+    /// The pod's labels, if it has any.
+    #[must_use]
+    pub fn labels(&self) -> Option<&'a Map<String, Value>> {
+        object(self.metadata, "labels")
+    }
+
+    /// `spec.serviceAccountName`, or its old name, or what the API server fills in.
+    #[must_use]
+    pub fn service_account(&self) -> &'a str {
+        let names = [text(self.spec, "serviceAccountName"), text(self.spec, "serviceAccount")];
+        names.into_iter().find(|name| !name.is_empty()).unwrap_or("default")
+    }
+
     pub(super) fn setting(&self, key: &str) -> Option<&'a Value> {
         member(self.security, key)
     }
