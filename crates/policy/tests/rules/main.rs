@@ -2,5 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
+mod exemptions;
+mod presets;
+mod properties;
 mod quirks;
 mod table;
