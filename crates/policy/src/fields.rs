@@ -211,6 +211,7 @@ mod tests {
             ("spec.backgroud", "background"),
             ("spec.rules[0].match.any[0].resources.kind", "kinds"),
             ("spec.rules[0].validate.mesage", "message"),
+            ("spec.rules[0].validate.foreach[0].foreach[0].lst", "list"),
         ];
         assert_eq!(found, expected.map(|(path, name)| (path.to_owned(), name.to_owned())));
     }

@@ -110,6 +110,14 @@ impl Exemption {
 impl Entry {
     /// Whether the entry allows a finding of a check.
     fn allows(&self, check: &Check, finding: &Finding<'_>, pod: &Pod<'_>) -> bool {
+        if !self.allow.iter().any(|allow| allow.is_about(check.control, finding)) {
+            return false;
+        }
+        if let (Some(selector), Some(container)) = (&self.containers, finding.container())
+            && !selector.selects(&container)
+        {
+            return false;
+        }
         let meant = |allow: &super::Allow| {
             let mut misses = Vec::new();
             allow.is_about(check.control, finding) && {

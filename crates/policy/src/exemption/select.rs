@@ -138,10 +138,17 @@ impl ContainerSelector {
         }
     }
 
+    /// Whether the selector is about a container, without reasons.
     pub(super) fn selects(&self, container: &Container<'_>) -> bool {
-        let mut misses = Vec::new();
-        self.misses(container, &mut misses);
-        misses.is_empty()
+        let words = |key: &str, words: &Option<Words>| {
+            words.as_ref().is_none_or(|words| words_of(container, key).is_some_and(|is| words.matches(&is)))
+        };
+        (self.kinds.is_empty() || self.kinds.contains(&container.kind))
+            && (self.names.is_empty()
+                || self.names.iter().any(|name| wildcard::matches(name, container.name)))
+            && words("command", &self.command)
+            && words("args", &self.args)
+            && (self.images.is_empty() || self.images.iter().any(|image| image.matches(container.image())))
     }
 }
 

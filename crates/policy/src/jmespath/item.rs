@@ -140,6 +140,7 @@ impl<'a> Item<'a> {
             Self::Outer(overlay) => overlay.get(key).map(|slot| match slot {
                 Slot::Borrowed(value) => Item::Ref(value),
                 Slot::Owned(value) => Item::Ref(value),
+                Slot::Shared(value) => Item::Ref(value),
                 Slot::Object(overlay) => Item::Outer(overlay),
             }),
             _ => Some(Item::null()),

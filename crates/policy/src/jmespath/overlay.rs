@@ -2,6 +2,7 @@
 //! copy the object every time, so that its outer levels are this instead: names, each with something borrowed.
 
 use serde_json::{Map, Value};
+use std::rc::Rc;
 
 /// An object some of whose members are borrowed from elsewhere.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +15,7 @@ pub(crate) struct Overlay<'d> {
 pub(crate) enum Slot<'d> {
     Borrowed(&'d Value),
     Owned(Value),
+    Shared(Rc<Value>),
     Object(Overlay<'d>),
 }
 
@@ -50,6 +52,7 @@ impl Slot<'_> {
         match self {
             Slot::Borrowed(value) => (*value).clone(),
             Slot::Owned(value) => value.clone(),
+            Slot::Shared(value) => (**value).clone(),
             Slot::Object(overlay) => overlay.to_value(),
         }
     }

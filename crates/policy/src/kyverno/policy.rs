@@ -242,10 +242,18 @@ enum Body {
 /// What is checked, of a rule or of the elements of a loop.
 #[derive(Debug)]
 enum Check {
-    Pattern(Value),
-    AnyPattern(Vec<Value>),
+    Pattern(Template),
+    AnyPattern(Vec<Template>),
     Deny(Conditions),
     ForEach(Vec<ForEach>),
+}
+
+/// A pattern that may have variables and references.
+#[derive(Debug)]
+struct Template {
+    document: Value,
+    /// Whether it has any.
+    changes: bool,
 }
 
 /// A loop over the elements of a list.

@@ -9,6 +9,7 @@ use super::variables::{Data, QueryError};
 use crate::jmespath::{self, Dialect, Environment, Expression, Overlay, Slot};
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::rc::Rc;
 
 pub(super) use entry::Entry;
 
@@ -56,7 +57,9 @@ pub(super) struct Mark {
 /// The document.
 pub(super) struct Scope<'e> {
     world: World<'e>,
+    /// Empty until something asks: most rules have no variables.
     root: Overlay<'e>,
+    build: Option<Box<dyn FnOnce() -> Overlay<'e> + 'e>>,
     /// The object that images are taken from.
     object: &'e Value,
     operation: &'e str,
@@ -69,19 +72,27 @@ pub(super) struct Scope<'e> {
 impl<'e> Scope<'e> {
     pub(super) fn new(
         world: World<'e>,
-        root: Overlay<'e>,
+        build: Box<dyn FnOnce() -> Overlay<'e> + 'e>,
         object: &'e Value,
         operation: &'e str,
     ) -> Scope<'e> {
         Scope {
             world,
-            root,
+            root: Overlay::default(),
+            build: Some(build),
             object,
             operation,
             pending: vec![Pending { name: "images", entry: None, loaded: None }],
             limit: usize::MAX,
             changes: Vec::new(),
         }
+    }
+
+    fn root(&mut self) -> &mut Overlay<'e> {
+        if let Some(build) = self.build.take() {
+            self.root = build();
+        }
+        &mut self.root
     }
 
     pub(super) fn add_entries(&mut self, entries: &'e [Entry]) {
@@ -110,14 +121,18 @@ impl<'e> Scope<'e> {
 
     /// Sets a member of the document.
     fn set(&mut self, key: &str, value: Value) {
-        let old = self.root.insert(key, Slot::Owned(value));
+        self.set_slot(key, Slot::Owned(value));
+    }
+
+    fn set_slot(&mut self, key: &str, slot: Slot<'e>) {
+        let old = self.root().insert(key, slot);
         self.changes.push((key.to_owned(), old));
     }
 
     /// Sets the variables of one element of a loop.
-    pub(super) fn set_element(&mut self, element: &Value, index: usize, nesting: usize) {
-        self.set("element", element.clone());
-        self.set(&format!("element{nesting}"), element.clone());
+    pub(super) fn set_element(&mut self, element: &Rc<Value>, index: usize, nesting: usize) {
+        self.set_slot("element", Slot::Shared(Rc::clone(element)));
+        self.set_slot(&format!("element{nesting}"), Slot::Shared(Rc::clone(element)));
         self.set("elementIndex", json!(index));
         self.set(&format!("elementIndex{nesting}"), json!(index));
     }
@@ -130,7 +145,7 @@ impl<'e> Scope<'e> {
         for step in steps.into_iter().rev() {
             nested = json!({ (step): nested });
         }
-        let mut merged = self.root.get(&first).map_or(Value::Null, Slot::to_value);
+        let mut merged = self.root().get(&first).map_or(Value::Null, Slot::to_value);
         merge(&mut merged, nested);
         self.set(&first, merged);
     }
@@ -165,6 +180,7 @@ impl Data for Scope<'_> {
         if expression.is_empty() {
             return Err(QueryError::Empty);
         }
+        self.root();
         let context = jmespath::Context::new(self.world.environment);
         if let Some(parsed) = self.world.expressions.0.get(expression) {
             return Ok(parsed.search_overlay(&self.root, &context)?.into_owned());

@@ -2,7 +2,7 @@
 
 use super::refuse;
 use super::settings::RuleSettings;
-use super::{Body, Check, ForEach, Policy, PolicyError, Rule, Settings, Unsupported};
+use super::{Body, Check, ForEach, Policy, PolicyError, Rule, Settings, Template, Unsupported};
 use crate::go::print::untyped;
 use crate::kyverno::autogen;
 use crate::kyverno::conditions::Conditions;
@@ -250,8 +250,10 @@ fn check(map: &Map<String, Value>, path: &str, nesting: usize) -> Found<Check> {
     let value = map.get(name).unwrap_or(&Value::Null);
     let path = format!("{path}.{name}");
     match (name, value) {
-        ("pattern", value) => Ok(Check::Pattern(value.clone())),
-        ("anyPattern", Value::Array(patterns)) => Ok(Check::AnyPattern(patterns.clone())),
+        ("pattern", value) => Ok(Check::Pattern(Template::new(value.clone()))),
+        ("anyPattern", Value::Array(patterns)) => {
+            Ok(Check::AnyPattern(patterns.iter().cloned().map(Template::new).collect()))
+        }
         ("deny", Value::Object(deny)) => conditions(deny, "conditions", &path).map(Check::Deny),
         ("foreach", Value::Array(loops)) if nesting < MAX_NESTING => {
             let parse = |(index, value)| for_each(value, &format!("{path}[{index}]"), nesting);

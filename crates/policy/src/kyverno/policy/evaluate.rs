@@ -78,7 +78,7 @@ impl<'a> Evaluation<'a> {
         let same_namespace =
             self.policy.namespace.is_empty() || self.policy.namespace == self.target.namespace();
         same_namespace
-            && self.rule.matching.matches(&self.target).is_ok()
+            && self.rule.matching.is_about(&self.target)
             && self.rule.exclude.as_ref().is_none_or(|block| block.excludes(&self.target).is_none())
     }
 
@@ -91,7 +91,9 @@ impl<'a> Evaluation<'a> {
             namespace: &self.policy.namespace,
         };
         let object = if input.object.is_object() { input.object } else { input.old_object };
-        let mut scope = Scope::new(world, root(input, &self.target), object, input.operation);
+        let target = self.target;
+        let build = Box::new(move || root(input, &target));
+        let mut scope = Scope::new(world, build, object, input.operation);
         for (name, value) in input.variables.iter().filter(|(name, _)| name != "request.operation") {
             scope.set_variable(name, value);
         }

@@ -116,7 +116,7 @@ pub struct Settings {
     /// What an error of a rule means for a request.
     pub failure_policy: FailurePolicy,
     /// How long the webhook may take, in seconds; 10 where it is not set.
-    pub timeout_seconds: Option<i64>,
+    pub timeout_seconds: Option<i32>,
     /// Whether failures that do not block are told to the client as warnings.
     pub emit_warning: bool,
     /// Whether patterns are checked against the schema of what they are about; told, not done here.
@@ -161,7 +161,9 @@ impl Settings {
         }
         let failure_policy = failure_policy(spec, webhook, errors);
         let seconds = present(webhook, "timeoutSeconds").or_else(|| present(spec, "webhookTimeoutSeconds"));
-        if let Some(value) = seconds.filter(|v| !v.as_i64().is_some_and(|n| (1..=30).contains(&n))) {
+        let timeout_seconds =
+            seconds.and_then(|value| (1..=30).find(|n| value.as_f64() == Some(f64::from(*n))));
+        if let Some(value) = seconds.filter(|_| timeout_seconds.is_none()) {
             errors.push(wrong("spec.webhookConfiguration.timeoutSeconds", value, "1 to 30"));
         }
         Settings {
@@ -169,7 +171,7 @@ impl Settings {
             admission,
             background,
             failure_policy,
-            timeout_seconds: seconds.and_then(Value::as_i64),
+            timeout_seconds,
             emit_warning,
             schema_validation,
             overrides,
@@ -254,3 +256,6 @@ fn texts(value: &Value) -> Option<Vec<String>> {
 fn wrong(path: &str, found: &Value, accepted: &str) -> PolicyError {
     PolicyError { path: path.to_owned(), reason: format!("found {found}, accepted: {accepted}") }
 }
+
+#[cfg(test)]
+mod tests;
