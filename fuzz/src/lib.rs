@@ -10,11 +10,13 @@
 
 mod manifests;
 mod options;
+mod policies;
 mod rules;
 mod wire;
 
 pub use manifests::{manifest, mesh_plan};
 pub use options::{arguments, consul_config, kuma_config, settings, values};
+pub use policies::{duration, exemption, jmespath, pattern, policy, quantity, wildcard};
 pub use rules::ruleset_json;
 pub use wire::{iptables_save, nft_answer, nft_dump, nft_events, rtnl_answer};
 
@@ -22,20 +24,27 @@ pub use wire::{iptables_save, nft_answer, nft_dump, nft_events, rtnl_answer};
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also the name of its file and of its folder of seeds.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 20] = [
     ("arguments", arguments),
     ("consul_config", consul_config),
+    ("duration", duration),
+    ("exemption", exemption),
     ("iptables_save", iptables_save),
+    ("jmespath", jmespath),
     ("kuma_config", kuma_config),
     ("manifest", manifest),
     ("mesh_plan", mesh_plan),
     ("nft_answer", nft_answer),
     ("nft_dump", nft_dump),
     ("nft_events", nft_events),
+    ("pattern", pattern),
+    ("policy", policy),
+    ("quantity", quantity),
     ("rtnl_answer", rtnl_answer),
     ("ruleset_json", ruleset_json),
     ("settings", settings),
     ("values", values),
+    ("wildcard", wildcard),
 ];
 
 /// Messages reach a terminal: one line, no control characters, of bounded length.

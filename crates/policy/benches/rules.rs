@@ -2,7 +2,12 @@
 //! control each in the style of the public library, a pod that no rule is about, and exemptions:
 //! `cargo bench -p meshward-policy --bench rules`.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark's output is its result")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a benchmark's output is its result"
+)]
 
 use meshward_policy::exemption::{Exemption, Who, apply};
 use meshward_policy::go::time::Moment;
