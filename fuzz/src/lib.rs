@@ -10,12 +10,14 @@
 
 mod manifests;
 mod options;
+mod policies;
 mod rules;
 mod sources;
 mod wire;
 
 pub use manifests::{manifest, mesh_plan};
 pub use options::{arguments, consul_config, kuma_config, settings, values};
+pub use policies::{duration, exemption, jmespath, pattern, policy, quantity, wildcard};
 pub use rules::ruleset_json;
 pub use sources::{cni_conflist, cni_input, cri_info, nri_trunk, proc_cgroup};
 pub use wire::{iptables_save, nft_answer, nft_dump, nft_events, rtnl_answer};
@@ -24,13 +26,16 @@ pub use wire::{iptables_save, nft_answer, nft_dump, nft_events, rtnl_answer};
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also the name of its file and of its folder of seeds.
-pub const TARGETS: [(&str, Target); 18] = [
+pub const TARGETS: [(&str, Target); 25] = [
     ("arguments", arguments),
     ("cni_conflist", cni_conflist),
     ("cni_input", cni_input),
     ("consul_config", consul_config),
     ("cri_info", cri_info),
+    ("duration", duration),
+    ("exemption", exemption),
     ("iptables_save", iptables_save),
+    ("jmespath", jmespath),
     ("kuma_config", kuma_config),
     ("manifest", manifest),
     ("mesh_plan", mesh_plan),
@@ -39,10 +44,14 @@ pub const TARGETS: [(&str, Target); 18] = [
     ("nft_events", nft_events),
     ("nri_trunk", nri_trunk),
     ("proc_cgroup", proc_cgroup),
+    ("pattern", pattern),
+    ("policy", policy),
+    ("quantity", quantity),
     ("rtnl_answer", rtnl_answer),
     ("ruleset_json", ruleset_json),
     ("settings", settings),
     ("values", values),
+    ("wildcard", wildcard),
 ];
 
 /// Messages reach a terminal: one line, no control characters, of bounded length.

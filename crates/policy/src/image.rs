@@ -2,8 +2,12 @@
 //! names that have none. Exemptions by image hang on this, so a name that the container runtime would refuse is an
 //! error here, never a guess.
 
+mod pattern;
+
 use std::fmt;
 use thiserror::Error;
+
+pub use pattern::{ImagePattern, ImagePatternError, normalise};
 
 /// The longest repository path, in bytes.
 const MAX_PATH: usize = 255;
@@ -25,10 +29,16 @@ pub struct Image {
 
 /// A text that is no image reference.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("bad image: {image}: {reason}")]
+#[error(
+    "bad image: {image}, defaultRegistry: {default_registry}, enableDefaultRegistryMutation: {add_registry}: {reason}"
+)]
 pub struct ImageError {
     /// The reference, with the default registry.
     pub image: String,
+    /// The registry of names that have none.
+    pub default_registry: String,
+    /// Whether it is shown.
+    pub add_registry: bool,
     /// Why.
     pub reason: &'static str,
 }
@@ -41,7 +51,12 @@ impl Image {
     pub fn parse(image: &str, default_registry: &str, add_registry: bool) -> Result<Self, ImageError> {
         let added = lacks_registry(image);
         let full = if added { format!("{default_registry}/{image}") } else { image.to_owned() };
-        let mut parsed = split(&full).map_err(|reason| ImageError { image: full.clone(), reason })?;
+        let mut parsed = split(&full).map_err(|reason| ImageError {
+            image: full.clone(),
+            default_registry: default_registry.to_owned(),
+            add_registry,
+            reason,
+        })?;
         if added && !add_registry {
             parsed.registry.clear();
         }
@@ -108,7 +123,7 @@ fn split(full: &str) -> Result<Image, &'static str> {
     if !path.split('/').all(is_component) {
         let lower = path.to_lowercase();
         return Err(if lower.split('/').all(is_component) {
-            "invalid reference format: repository name must be lowercase"
+            "repository name must be lowercase"
         } else {
             FORM
         });

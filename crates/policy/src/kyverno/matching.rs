@@ -214,6 +214,15 @@ impl Block {
         if reasons.is_empty() { Ok(()) } else { Err(reasons) }
     }
 
+    /// Whether a rule with this `match` is about the target, without reasons.
+    pub fn is_about(&self, target: &Target<'_>) -> bool {
+        match self {
+            Block::Any(filters) => filters.iter().any(|filter| filter.holds(target)),
+            Block::All(filters) => filters.iter().all(|filter| filter.holds(target)),
+            Block::Direct(filter) => filter.holds(target),
+        }
+    }
+
     /// Why this `exclude` takes the target out; `None` if it does not. Empty filters exclude nothing.
     pub fn excludes(&self, target: &Target<'_>) -> Option<Reason> {
         let excluded = |filter: &Filter| !filter.is_empty() && filter.reasons(target).is_empty();

@@ -19,6 +19,7 @@ use serde_json::Value;
 use std::borrow::Cow;
 use thiserror::Error;
 
+pub(super) use scan::changes;
 pub use scan::{contains, expressions};
 
 /// How often text brought in by variables is searched for variables again.

@@ -149,6 +149,8 @@ pub(crate) fn run(path: &Path) -> Vec<(String, Outcome)> {
         .iter()
         .filter(|policy| text(policy, "/apiVersion").starts_with("kyverno.io/"))
         .map(|policy| {
+            let unknown = meshward_policy::fields::check(policy).unwrap_or_default();
+            assert!(unknown.is_empty(), "{}: {unknown:?}", path.display());
             Policy::compile(policy).unwrap_or_else(|errors| panic!("{}: {errors:?}", path.display()))
         })
         .collect();

@@ -103,6 +103,25 @@ impl Filter {
         self.describes_nothing() && self.user.is_empty()
     }
 
+    /// Whether a `match` with this filter is about the target: [`Filter::matched`] without the reasons, which almost
+    /// nobody asks for.
+    pub(super) fn holds(&self, target: &Target<'_>) -> bool {
+        let nobody = *target.user == UserInfo::default();
+        if self.describes_nothing() && (nobody || self.user.is_empty()) {
+            return false;
+        }
+        let asked = self.operations.is_empty() || self.operations.iter().any(|o| o == target.operation);
+        let kind = |kind: &KindSelector| kind.matches(target.gvk, target.subresource);
+        asked
+            && (self.kinds.is_empty() || self.kinds.iter().any(kind))
+            && self.object_reasons(target).is_empty()
+            && (nobody || {
+                let mut reasons = Vec::new();
+                self.user.reasons(target.user, &mut reasons);
+                reasons.is_empty()
+            })
+    }
+
     /// Why a `match` with this filter is not about the target. Where nobody makes the request, users do not count.
     pub(super) fn matched(&self, target: &Target<'_>) -> Vec<Reason> {
         let nobody = *target.user == UserInfo::default();

@@ -206,6 +206,7 @@ proptest! {
         let block = Block::parse(&block).unwrap();
         with(&pod(), &user(), "CREATE", |target| {
             let matched = block.matches(target).is_ok();
+            assert_eq!(block.is_about(target), matched);
             assert_eq!(block.excludes(target).is_some(), matched);
         });
     }

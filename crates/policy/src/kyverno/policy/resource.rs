@@ -1,12 +1,25 @@
 //! Patterns, `deny` and loops: Kyverno's `pkg/engine/handlers/validation/validate_resource.go`, with its messages.
 
 use super::evaluate::Outcome;
-use super::{Check, ForEach, Rule, Status};
+use super::{Check, ForEach, Rule, Status, Template};
 use crate::kyverno::conditions::{Conditions, join};
 use crate::kyverno::pattern::{self, Mismatch};
 use crate::kyverno::scope::Scope;
-use crate::kyverno::variables::{Data, substitute, substitute_text};
+use crate::kyverno::variables::{Data, SubstitutionError, changes, substitute, substitute_text};
 use serde_json::Value;
+use std::borrow::Cow;
+use std::rc::Rc;
+
+impl Template {
+    pub(super) fn new(document: Value) -> Template {
+        Template { changes: changes(&document), document }
+    }
+
+    /// The document with its variables replaced; borrowed where it has none.
+    fn substituted(&self, scope: &mut Scope<'_>) -> Result<Cow<'_, Value>, SubstitutionError> {
+        if self.changes { substitute(&self.document, scope) } else { Ok(Cow::Borrowed(&self.document)) }
+    }
+}
 
 /// Checks an object, or an element of a loop over it.
 struct Checker<'r> {
@@ -30,17 +43,15 @@ impl Checker<'_> {
         match check {
             Check::Deny(conditions) => Some(self.deny(conditions, scope)),
             Check::ForEach(loops) => self.loops(loops, element, nesting, scope),
-            Check::Pattern(pattern) => match substitute(pattern, scope) {
+            Check::Pattern(pattern) => match pattern.substituted(scope) {
                 Err(error) => failed(error),
                 Ok(pattern) => {
                     self.patterns(element, scope, |object, scope| self.pattern(object, &pattern, scope))
                 }
             },
             Check::AnyPattern(patterns) => {
-                let all: Result<Vec<_>, _> = patterns
-                    .iter()
-                    .map(|pattern| substitute(pattern, scope).map(std::borrow::Cow::into_owned))
-                    .collect();
+                let all: Result<Vec<_>, _> =
+                    patterns.iter().map(|pattern| pattern.substituted(scope)).collect();
                 match all {
                     Err(error) => failed(error),
                     Ok(patterns) => {
@@ -100,7 +111,7 @@ impl Checker<'_> {
         }
     }
 
-    fn any_pattern(&self, object: &Value, patterns: &[Value]) -> (Status, String) {
+    fn any_pattern(&self, object: &Value, patterns: &[Cow<'_, Value>]) -> (Status, String) {
         let name = &self.rule.name;
         let (mut skipped, mut failed) = (Vec::new(), Vec::new());
         for (index, pattern) in patterns.iter().enumerate() {
@@ -165,6 +176,7 @@ impl Checker<'_> {
                         Value::Array(list) => list,
                         single => vec![single],
                     };
+                    let list: Vec<Rc<Value>> = list.into_iter().map(Rc::new).collect();
                     let mark = scope.mark();
                     let outcome = self.elements(each, &list, element, nesting, scope);
                     scope.reset(mark);
@@ -186,7 +198,7 @@ impl Checker<'_> {
     fn elements<'e>(
         &self,
         each: &'e ForEach,
-        list: &[Value],
+        list: &[Rc<Value>],
         outer: Option<&Value>,
         nesting: usize,
         scope: &mut Scope<'e>,
@@ -205,7 +217,7 @@ impl Checker<'_> {
                 return Err((Status::Error, message));
             }
             let scoped = each.element_scope.unwrap_or(element.is_object());
-            let about = if scoped { Some(element) } else { outer };
+            let about = if scoped { Some(&**element) } else { outer };
             scope.add_entries(&each.context);
             match each.preconditions.evaluate(scope) {
                 // As in Kyverno, an element whose preconditions cannot be decided is left out.

@@ -58,7 +58,11 @@ impl Entry {
             Source::Variable(variable) => self.variable(variable, scope, world).map(Some),
             Source::ConfigMap(config_map) => self.config_map(config_map, scope, world),
             Source::ApiCall(call) => {
-                let substituted = self.substituted(call, scope)?;
+                let Some(substituted) =
+                    self.if_loaded(call, scope, || world.lookup.api_call(call).is_some())?
+                else {
+                    return Ok(None);
+                };
                 self.answer(&substituted, world.lookup.api_call(&substituted), world)
             }
             Source::GlobalReference(reference) => {
@@ -67,7 +71,11 @@ impl Entry {
                 self.answer(&substituted, world.lookup.global_reference(name), world)
             }
             Source::ImageRegistry(image) => {
-                let substituted = self.substituted(image, scope)?;
+                let Some(substituted) =
+                    self.if_loaded(image, scope, || world.lookup.image_data("").is_some())?
+                else {
+                    return Ok(None);
+                };
                 let reference = text(&substituted, "reference");
                 self.answer(&substituted, world.lookup.image_data(reference), world)
             }
@@ -82,6 +90,21 @@ impl Entry {
                 sprint(value)
             )
         })
+    }
+
+    /// The entry with its variables replaced. Where one has no value but such entries are not loaded anyway, there is
+    /// nothing to replace it for.
+    fn if_loaded(
+        &self,
+        value: &Value,
+        scope: &mut Scope<'_>,
+        loaded: impl FnOnce() -> bool,
+    ) -> Result<Option<Value>, String> {
+        match self.substituted(value, scope) {
+            Ok(substituted) => Ok(Some(substituted)),
+            Err(error) if loaded() => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 
     /// An answer from outside with the entry's `jmesPath` applied, or its `default`.
