@@ -4,6 +4,7 @@
 mod exit;
 mod input;
 mod pods;
+mod results;
 mod source;
 mod terminal;
 mod verb;
