@@ -3,9 +3,12 @@
 
 mod exit;
 mod input;
+mod kinds;
+mod load;
 mod pods;
 mod results;
 mod source;
+mod standards;
 mod terminal;
 mod verb;
 
@@ -41,6 +44,7 @@ enum Verb {
     Program(verb::program::Arguments),
     Demo(verb::demo::Arguments),
     Swap(verb::swap::Arguments),
+    Check(verb::check::Arguments),
     Version(verb::version::Arguments),
     Completions(verb::completions::Arguments),
     Generate(verb::generate::Arguments),
@@ -58,6 +62,7 @@ fn run(verb: Verb) -> Outcome {
         Verb::Program(arguments) => verb::program::run(arguments),
         Verb::Demo(arguments) => verb::demo::run(arguments),
         Verb::Swap(arguments) => verb::swap::run(arguments),
+        Verb::Check(arguments) => verb::check::run(arguments),
         Verb::Version(arguments) => verb::version::run(arguments),
         Verb::Completions(arguments) => verb::completions::run(arguments),
         Verb::Generate(arguments) => verb::generate::run(arguments),

@@ -289,6 +289,16 @@ impl ObjectReference {
     }
 }
 
+impl Listed {
+    /// Where somebody has to look for a verdict: `web.yaml:14`, the line of its first value or of the object.
+    pub(crate) fn place_of(&self, verdict: &Verdict) -> String {
+        match verdict.fields.iter().find_map(|field| field.position) {
+            Some(position) if verdict.is_finding() => format!("{}:{}", self.object.file, position.line),
+            _ => self.object.place(),
+        }
+    }
+}
+
 impl Results {
     /// How many verdicts of each status there are.
     pub(crate) fn totals(&self) -> Totals {
@@ -324,6 +334,23 @@ impl Form {
     /// Whether people read it, who want to see their own lines.
     pub(crate) fn shows_excerpts(self) -> bool {
         self == Form::Table
+    }
+}
+
+/// Tells what could not be read and ends a verb: 2 where the input has problems, 1 where something failed.
+pub(crate) fn end(results: &Results) -> crate::exit::Outcome {
+    for problem in &results.problems {
+        match &problem.report {
+            Some(report) => eprintln!("{report}"),
+            None if problem.file.is_empty() => crate::terminal::error(&problem.message),
+            None => crate::terminal::error(&format!("{}: {}", problem.file, problem.message)),
+        }
+    }
+    let Totals { fail, error, .. } = results.totals();
+    match (results.problems.len(), fail + error) {
+        (0, 0) => Ok(()),
+        (0, _) => Err(crate::exit::Failure::Found),
+        _ => Err(crate::exit::Failure::Told),
     }
 }
 

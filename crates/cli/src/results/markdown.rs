@@ -9,10 +9,7 @@ pub(super) fn render(results: &Results) -> String {
         text += "| Result | Object | Rule | Where | Message |\n|---|---|---|---|---|\n";
     }
     for (listed, verdict) in results.verdicts() {
-        let place = match verdict.fields.iter().find_map(|field| field.position) {
-            Some(position) if verdict.is_finding() => format!("{}:{}", listed.object.file, position.line),
-            _ => listed.object.place(),
-        };
+        let place = listed.place_of(verdict);
         let word = match verdict.status {
             Status::Fail | Status::Error => format!("**{}**", verdict.status),
             _ => verdict.status.to_string(),

@@ -178,7 +178,7 @@ fn rule(id: String, verdict: &Verdict) -> Rule {
     };
     let mut properties = json!({ "policy": verdict.policy });
     if !verdict.category.is_empty() {
-        properties["tags"] = json!([verdict.category]);
+        properties["tags"] = json!(["security", verdict.category]);
     }
     if let Some(severity) = verdict.severity {
         properties["security-severity"] = score(severity).into();

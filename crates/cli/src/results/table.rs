@@ -1,14 +1,18 @@
 //! The form for people: each object's findings with the lines they stand on, then one row a verdict, then the totals.
 
 use std::io::IsTerminal;
+use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use meshward_redirect::net::visible;
 
 use super::colour::{paint, printable};
-use super::{Excerpt, Listed, Problem, Results, Status, Verdict};
+use super::{Excerpt, Listed, Results, Status, Verdict};
 use crate::terminal;
+
+/// An object's snippet marks at most so many places: whoever fixes these sees the rest.
+const MARKS: usize = 60;
 
 /// What the output is printed on.
 #[derive(Debug, Clone, Copy)]
@@ -64,15 +68,7 @@ fn summary(results: &Results) -> String {
     if !results.problems.is_empty() {
         let Results { problems, .. } = results;
         let (count, plural) = (problems.len(), if problems.len() == 1 { "" } else { "s" });
-        text += &format!("incomplete: {count} problem{plural} in the input\n");
-        let place = |problem: &Problem| match problem.position {
-            Some(position) => format!("{}:{}: ", problem.file, position.line),
-            None if problem.file.is_empty() => String::new(),
-            None => format!("{}: ", problem.file),
-        };
-        for problem in problems {
-            text += &printable(&format!("  {}{}\n", place(problem), problem.message));
-        }
+        text += &format!("incomplete: {count} problem{plural} in the input, see the errors\n");
     }
     text
 }
@@ -114,16 +110,18 @@ fn snippet<'a>(
     listed: &'a Listed,
     findings: &[&'a Verdict],
 ) -> Option<Snippet<'a, annotate_snippets::Annotation<'a>>> {
-    let mut marks: Vec<(std::ops::Range<usize>, String)> = Vec::new();
+    let mut marks: Vec<(Range<usize>, Vec<&str>)> = Vec::new();
     for field in findings.iter().flat_map(|verdict| &verdict.fields) {
         let Some(range) = field.position.as_ref().and_then(|position| excerpt.range(position)) else {
             continue;
         };
-        let remark = visible(&field.remark);
         match marks.iter_mut().find(|(known, _)| *known == range) {
-            Some((_, label)) if label.split("; ").any(|known| known == remark) => {}
-            Some((_, label)) => *label = format!("{label}; {remark}"),
-            None => marks.push((range, remark.into_owned())),
+            Some((_, remarks)) if remarks.contains(&field.remark.as_str()) => {}
+            Some((_, remarks)) => remarks.push(&field.remark),
+            None => marks.push((range, vec![&field.remark])),
+        }
+        if marks.len() == MARKS {
+            break;
         }
     }
     if marks.is_empty() {
@@ -132,17 +130,21 @@ fn snippet<'a>(
     let snippet = Snippet::source(excerpt.text.as_str())
         .line_start(excerpt.line as usize)
         .path(printable(&listed.object.file))
-        .annotations(
-            marks.into_iter().map(|(range, label)| AnnotationKind::Primary.span(range).label(label)),
-        );
+        .annotations(marks.into_iter().map(|(range, remarks)| {
+            AnnotationKind::Primary.span(range).label(printable(&remarks.join("; ")))
+        }));
     Some(snippet)
 }
 
 /// One row a verdict. The status comes first, so that a glance down the margin is enough.
 fn table(results: &Results, screen: Screen) -> String {
-    if results.verdicts().next().is_none() {
-        return String::new();
-    }
+    let Some((_, first)) = results.verdicts().next() else { return String::new() };
+    let one_policy = results.verdicts().all(|(_, verdict)| verdict.policy == first.policy);
+    let rule = |verdict: &Verdict| match verdict.rule.as_str() {
+        "" => verdict.policy.clone(),
+        rule if one_policy => rule.to_owned(),
+        _ => verdict.title(),
+    };
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
@@ -155,8 +157,8 @@ fn table(results: &Results, screen: Screen) -> String {
         table.add_row([
             verdict.status.as_str().to_owned(),
             listed.object.title(),
-            visible(&verdict.title()).into_owned(),
-            visible(&listed.object.place()).into_owned(),
+            visible(&rule(verdict)).into_owned(),
+            visible(&listed.place_of(verdict)).into_owned(),
         ]);
     }
     if let Some(column) = table.column_mut(0) {
