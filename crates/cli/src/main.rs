@@ -5,6 +5,7 @@ mod exit;
 mod input;
 mod kinds;
 mod load;
+mod machine;
 mod pods;
 mod results;
 mod source;
@@ -45,6 +46,7 @@ enum Verb {
     Demo(verb::demo::Arguments),
     Swap(verb::swap::Arguments),
     Check(verb::check::Arguments),
+    Jp(verb::jp::Arguments),
     Version(verb::version::Arguments),
     Completions(verb::completions::Arguments),
     Generate(verb::generate::Arguments),
@@ -63,6 +65,7 @@ fn run(verb: Verb) -> Outcome {
         Verb::Demo(arguments) => verb::demo::run(arguments),
         Verb::Swap(arguments) => verb::swap::run(arguments),
         Verb::Check(arguments) => verb::check::run(arguments),
+        Verb::Jp(arguments) => verb::jp::run(arguments),
         Verb::Version(arguments) => verb::version::run(arguments),
         Verb::Completions(arguments) => verb::completions::run(arguments),
         Verb::Generate(arguments) => verb::generate::run(arguments),
