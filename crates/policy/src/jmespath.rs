@@ -25,12 +25,15 @@ mod evaluator;
 mod functions;
 mod item;
 mod lexer;
+mod overlay;
 mod parser;
 mod peer;
 
 pub use environment::{Context, Environment, Limits, Offline};
 pub use error::{ParseError, SearchError};
 pub use functions::{Function, Type, function, functions};
+
+pub(crate) use overlay::{Overlay, Slot};
 
 use ast::Node;
 use serde_json::Value;
@@ -79,7 +82,16 @@ impl Expression {
         data: &'a Value,
         context: &Context<'_>,
     ) -> Result<Cow<'a, Value>, SearchError> {
-        evaluator::search(&self.root, data, self.dialect, context)
+        evaluator::search(&self.root, item::Item::Ref(data), self.dialect, context)
+    }
+
+    /// The same on a document whose outer levels are an overlay.
+    pub(crate) fn search_overlay<'a>(
+        &'a self,
+        data: &'a Overlay<'a>,
+        context: &Context<'_>,
+    ) -> Result<Cow<'a, Value>, SearchError> {
+        evaluator::search(&self.root, item::Item::Outer(data), self.dialect, context)
     }
 
     /// The expression as it was written.

@@ -1,0 +1,6 @@
+//! Rules, quirks and exemptions: tables of cases, and properties.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
+mod quirks;
+mod table;
