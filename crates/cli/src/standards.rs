@@ -2,12 +2,17 @@
 //! whole object, and what to write instead. `check` and `explain` share it.
 
 pub(crate) mod advice;
+mod exemptions;
 
 use meshward_manifest::{Object, Place, Span};
-use meshward_policy::pss::{Aggregate, CheckResult, Finding, Level, LevelVersion};
+use meshward_policy::exemption::{Removed, Who};
+use meshward_policy::pss::{Aggregate, CheckResult, Finding, Level, LevelVersion, evaluate};
 
 use crate::kinds::PodOf;
-use crate::results::{FieldValue, Severity, Source, Status, Verdict};
+use crate::load::Part;
+use crate::results::{Exempted, FieldValue, ObjectReference, Problem, Severity, Source, Status, Verdict};
+
+pub(crate) use exemptions::Exemptions;
 
 /// An object in a file, with its pod.
 #[derive(Clone, Copy)]
@@ -20,30 +25,95 @@ pub(crate) struct Written<'a> {
     pub(crate) pod: &'a PodOf<'a>,
 }
 
+/// Who judges: the standards, and the exemptions from them.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    /// The exemptions.
+    pub(crate) exemptions: Exemptions,
+    /// The namespace of objects that name none.
+    pub(crate) namespace: String,
+}
+
 /// What a policy says about an object.
 #[derive(Debug, Default)]
 pub(crate) struct Judgement {
-    /// One verdict a violated check.
+    /// One verdict a check that is violated, or would be without an exemption.
     pub(crate) verdicts: Vec<Verdict>,
-    /// Upstream's sentence about all of them, from `violates PodSecurity …` on; `None` where nothing is violated.
+    /// Upstream's sentence about all violations, from `violates PodSecurity …` on; `None` where there are none.
     pub(crate) sentence: Option<String>,
 }
 
-impl Judgement {
-    /// Makes a judgement of the checks' results, exempted findings taken out.
-    pub(crate) fn new(policy: LevelVersion, results: &[CheckResult<'_>], written: Written<'_>) -> Judgement {
-        let aggregate = Aggregate::new(results);
+/// The results of all checks, exempted findings taken out, and those findings.
+pub(crate) struct Examined<'a> {
+    /// What every check that runs has left.
+    pub(crate) results: Vec<CheckResult<'a>>,
+    /// What was taken out.
+    pub(crate) removed: Vec<Removed<'a>>,
+    /// Whose pod it is.
+    pub(crate) who: Who<'a>,
+}
+
+impl Judge {
+    /// Runs the checks of a policy on an object's pod.
+    pub(crate) fn examine<'a>(&'a self, policy: LevelVersion, written: Written<'a>) -> Examined<'a> {
+        let pod = &written.pod.pod;
+        let named = written.object.value.pointer("/metadata/namespace").and_then(serde_json::Value::as_str);
+        let namespace = named.filter(|namespace| !namespace.is_empty()).unwrap_or(&self.namespace);
+        let who = Who::of(pod, namespace);
+        let mut results = evaluate(policy.level, policy.version, pod);
+        let removed = self.exemptions.apply(&mut results, pod, &who);
+        Examined { results, removed, who }
+    }
+
+    /// What a policy says about an object.
+    pub(crate) fn judge(&self, policy: LevelVersion, written: Written<'_>) -> Judgement {
+        let examined = self.examine(policy, written);
+        let aggregate = Aggregate::new(&examined.results);
         let sentence = (!aggregate.allowed()).then(|| aggregate.violates(policy));
-        let violated = results.iter().filter_map(|result| Some((result, result.text()?)));
-        let verdict = |(result, (reason, detail)): (&CheckResult<'_>, (&str, String))| {
+        let verdict = |result: &CheckResult<'_>| {
+            let exempted = self.exempted(result, &examined.removed, written);
+            let Some((reason, detail)) = result.text() else {
+                return (!exempted.is_empty()).then(|| {
+                    let message = format!("exempted by {}", exempted_by(&exempted));
+                    Verdict { exempted, ..of_check(policy, result, Status::Skip, message) }
+                });
+            };
             let mut verdict = of_check(policy, result, Status::Fail, sentence_of(reason, &detail));
+            verdict.exempted = exempted;
             verdict.fields = result.findings.iter().map(|finding| written.field(result, finding)).collect();
             verdict.properties.insert("reason".into(), reason.into());
             verdict.properties.insert("detail".into(), detail);
-            verdict
+            Some(verdict)
         };
-        Judgement { verdicts: violated.map(verdict).collect(), sentence }
+        Judgement { verdicts: examined.results.iter().filter_map(verdict).collect(), sentence }
     }
+
+    fn exempted(
+        &self,
+        result: &CheckResult<'_>,
+        removed: &[Removed<'_>],
+        written: Written<'_>,
+    ) -> Vec<Exempted> {
+        let of_check = removed.iter().filter(|removed| removed.check.id == result.check.id);
+        of_check
+            .map(|removed| Exempted {
+                field: written.field(result, &removed.finding),
+                by: self.exemptions.title(removed.exemption),
+                reason: self.exemptions.reason(removed.exemption),
+            })
+            .collect()
+    }
+}
+
+/// The exemptions, each once.
+fn exempted_by(exempted: &[Exempted]) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for exempted in exempted {
+        if !names.contains(&exempted.by.as_str()) {
+            names.push(&exempted.by);
+        }
+    }
+    names.join(", ")
 }
 
 /// A verdict of one check, without fields.
@@ -64,6 +134,23 @@ pub(crate) fn of_check(
         category: category.into(),
         ..Verdict::new(policy_name(policy), check.id.as_str(), status, message)
     }
+}
+
+/// The object as results name it.
+pub(crate) fn reference(part: &Part<'_>, object: &Object<'_>) -> ObjectReference {
+    let position = object.place().map(|place| part.source.position(place.value));
+    ObjectReference { file: part.file.clone(), position, ..ObjectReference::of(&object.value) }
+}
+
+/// Values of the wrong type: no check can read them, and nobody else will say so.
+pub(crate) fn malformed(part: &Part<'_>, object: &Object<'_>, pod: &PodOf<'_>) -> Vec<Problem> {
+    let problem = |malformed: &meshward_policy::pss::Malformed| {
+        let pointer = format!("{}{}", pod.base, malformed.pointer);
+        let place = object.get(&pointer).or_else(|| object.place());
+        let message = format!("{pointer}: expected {}, found {}", malformed.expected, malformed.found);
+        part.problem(&message, place.map(|place| place.value))
+    };
+    pod.pod.malformed(pod.root).iter().map(problem).collect()
 }
 
 /// A policy as the results name it.

@@ -49,7 +49,9 @@ pub use error::ExemptionError;
 pub use near::{Miss, NearMiss, near_misses};
 pub use preset::{PRESETS, Preset, PresetAllow};
 pub use select::Trait;
-pub use spec::{Allow as AllowSpec, Containers as ContainersSpec, Entry as EntrySpec, Exemption as ExemptionSpec};
+pub use spec::{
+    Allow as AllowSpec, Containers as ContainersSpec, Entry as EntrySpec, Exemption as ExemptionSpec,
+};
 pub use spec::{MeshPreset as MeshPresetSpec, Subjects as SubjectsSpec};
 
 use allow::Allow;

@@ -224,11 +224,18 @@ mod tests {
         let found: Vec<String> = check(&exemption).unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(
             found,
-            ["spec.reason: found a number, accepted: text", "spec.entries: found an object, accepted: a list"]
+            [
+                "spec.reason: found a number, accepted: text",
+                "spec.entries: found an object, accepted: a list"
+            ]
         );
         assert_eq!(versions("ClusterPolicy"), ["v1", "v2beta1"]);
         assert_eq!(versions("Exemption"), ["v1alpha1"]);
-        for other in [json!({"apiVersion": "v1", "kind": "Pod"}), json!({"apiVersion": "kyverno.io/v3", "kind": "Policy"}), json!(3)] {
+        for other in [
+            json!({"apiVersion": "v1", "kind": "Pod"}),
+            json!({"apiVersion": "kyverno.io/v3", "kind": "Policy"}),
+            json!(3),
+        ] {
             assert_eq!(check(&other), None);
         }
     }
@@ -237,7 +244,10 @@ mod tests {
     fn every_reference_of_the_table_exists() {
         fn walk(shape: &Value, names: &Map<String, Value>) {
             match shape {
-                Value::String(text) => assert!(["s", "i", "b", "*"].contains(&text.as_str()) || names.contains_key(text), "{text}"),
+                Value::String(text) => assert!(
+                    ["s", "i", "b", "*"].contains(&text.as_str()) || names.contains_key(text),
+                    "{text}"
+                ),
                 Value::Array(items) => items.iter().for_each(|item| walk(item, names)),
                 Value::Object(map) => map.values().for_each(|shape| walk(shape, names)),
                 other => panic!("{other}"),

@@ -7,14 +7,14 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 use meshward_manifest::Object;
-use meshward_policy::psa::{Evaluator, Mode, Policy, Standards};
-use meshward_policy::pss::{Level, LevelVersion, Pod, Version};
+use meshward_policy::psa::{Mode, Policy};
+use meshward_policy::pss::{Level, LevelVersion, Version};
 
 use crate::exit::Outcome;
-use crate::kinds::{PodOf, Subject, subject};
+use crate::kinds::{Subject, subject};
 use crate::load::{self, Part, Told};
-use crate::results::{self, Form, Listed, ObjectReference, Problem, Results, Screen, Status, Verdict};
-use crate::standards::{Judgement, Written, policy_name};
+use crate::results::{self, Form, Listed, ObjectReference, Results, Screen, Status, Verdict};
+use crate::standards::{Exemptions, Judge, Written, malformed, policy_name, reference};
 use crate::terminal;
 use namespaces::Namespaces;
 
@@ -24,6 +24,7 @@ Examples:
   meshward check --level baseline --version v1.29 manifests/ -o sarif > baseline.sarif
   helm template . | meshward check --level restricted -
   meshward check --namespace namespace.yaml manifests/
+  meshward check --level restricted --exemptions exemptions.yaml manifests/ -o json
 
 Exit codes: 0 all allowed, 1 a violation, 2 something could not be read (the rest is still checked)";
 
@@ -43,6 +44,12 @@ pub(crate) struct Arguments {
     /// A manifest with namespaces, whose pod-security.kubernetes.io labels say the level of each mode
     #[arg(long, value_name = "FILE", alias = "namespace-labels", conflicts_with = "level")]
     namespace: Vec<PathBuf>,
+    /// Exemptions and mesh presets, in manifests or folders of them
+    #[arg(long, value_name = "FILE")]
+    exemptions: Vec<PathBuf>,
+    /// The namespace of objects that name none
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    default_namespace: String,
     /// List objects without a pod too
     #[arg(long)]
     all: bool,
@@ -65,7 +72,9 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Some(level) => Policies::Level(LevelVersion { level, version: arguments.version }),
         None => Policies::Namespaces(Namespaces::read(&arguments.namespace, &mut problems)?),
     };
-    let check = Check { policies, all: arguments.all, form: arguments.output };
+    let exemptions = Exemptions::read(&arguments.exemptions, &mut problems);
+    let judge = Judge { exemptions, namespace: arguments.default_namespace };
+    let check = Check { policies, judge, all: arguments.all, form: arguments.output };
     let loaded = load::each_document(&arguments.files, |part, told| check.document(part, told));
     loaded.told.warnings.iter().for_each(|warning| eprintln!("{warning}"));
     problems.extend(loaded.told.problems);
@@ -85,6 +94,7 @@ enum Policies {
 
 struct Check {
     policies: Policies,
+    judge: Judge,
     all: bool,
     form: Form,
 }
@@ -106,7 +116,7 @@ impl Check {
         };
         let malformed = malformed(part, object, &pod);
         let written = Written { source: part.source, object, pod: &pod };
-        match self.judge(written, &reference) {
+        match self.listed(written, &reference) {
             Ok(mut listed) => {
                 listed.object = reference;
                 if !malformed.is_empty() {
@@ -124,21 +134,23 @@ impl Check {
         }
     }
 
-    fn judge(&self, written: Written<'_>, reference: &ObjectReference) -> Result<Listed, String> {
+    fn listed(&self, written: Written<'_>, reference: &ObjectReference) -> Result<Listed, String> {
         let policy = match &self.policies {
             Policies::Level(policy) => return Ok(self.level(*policy, written)),
-            Policies::Namespaces(namespaces) => namespaces.policy(&reference.namespace)?,
+            Policies::Namespaces(namespaces) => {
+                namespaces.policy(&reference.namespace, &self.judge.namespace)?
+            }
         };
         Ok(self.modes(&policy, written))
     }
 
     /// One policy for everything: a violation is a failure.
     fn level(&self, policy: LevelVersion, written: Written<'_>) -> Listed {
-        let judgement = judge(policy, written, &written.pod.pod);
+        let judgement = self.judge.judge(policy, written);
         let mut listed =
             Listed { headline: judgement.sentence, verdicts: judgement.verdicts, ..Listed::default() };
-        if listed.verdicts.is_empty() {
-            listed.verdicts.push(Verdict::new(policy_name(policy), "", Status::Pass, "allowed"));
+        if listed.headline.is_none() {
+            listed.verdicts.insert(0, Verdict::new(policy_name(policy), "", Status::Pass, "allowed"));
         }
         self.finish(listed, written)
     }
@@ -146,7 +158,7 @@ impl Check {
     /// A namespace's three modes: what is enforced fails, the rest warns. Like the API server, whoever is refused is not
     /// warned as well.
     fn modes(&self, policy: &Policy, written: Written<'_>) -> Listed {
-        let enforced = judge(policy.enforce, written, &written.pod.pod);
+        let enforced = self.judge.judge(policy.enforce, written);
         let mut listed =
             Listed { headline: enforced.sentence, verdicts: enforced.verdicts, ..Listed::default() };
         let refused = listed.headline.is_some();
@@ -155,10 +167,10 @@ impl Check {
             if (mode == Mode::Warn && refused) || asked.equivalent(policy.enforce) {
                 continue;
             }
-            let would = judge(asked, written, &written.pod.pod);
+            let would = self.judge.judge(asked, written);
             let Some(sentence) = would.sentence else { continue };
             let sentence = format!("would {}", sentence.replacen("violates", "violate", 1));
-            for mut verdict in would.verdicts {
+            for mut verdict in would.verdicts.into_iter().filter(Verdict::is_finding) {
                 verdict.status = Status::Warn;
                 verdict.properties.insert("mode".into(), mode.as_str().into());
                 verdict.properties.insert("sentence".into(), sentence.clone());
@@ -195,28 +207,7 @@ impl Check {
     }
 }
 
-fn judge(policy: LevelVersion, written: Written<'_>, pod: &Pod<'_>) -> Judgement {
-    Judgement::new(policy, &Standards.evaluate(policy, pod), written)
-}
-
 fn not_applicable(object: ObjectReference) -> Listed {
     let verdicts = vec![Verdict::new("PodSecurity", "", Status::Skip, "no pod in it: not applicable")];
     Listed { object, verdicts, ..Listed::default() }
-}
-
-fn reference(part: &Part<'_>, object: &Object<'_>) -> ObjectReference {
-    let position = object.place().map(|place| part.source.position(place.value));
-    ObjectReference { file: part.file.clone(), position, ..ObjectReference::of(&object.value) }
-}
-
-/// Values of the wrong type: no check can read them, and nobody else will say so.
-fn malformed(part: &Part<'_>, object: &Object<'_>, pod: &PodOf<'_>) -> Vec<Problem> {
-    let malformed = pod.pod.malformed(pod.root);
-    let problem = |malformed: &meshward_policy::pss::Malformed| {
-        let pointer = format!("{}{}", pod.base, malformed.pointer);
-        let place = object.get(&pointer).or_else(|| object.place());
-        let message = format!("{pointer}: expected {}, found {}", malformed.expected, malformed.found);
-        part.problem(&message, place.map(|place| place.value))
-    };
-    malformed.iter().map(problem).collect()
 }

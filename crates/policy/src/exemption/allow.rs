@@ -40,8 +40,10 @@ impl Allow {
             Some(name) => {
                 let named: Vec<_> = all.iter().copied().filter(|field| names(field, name)).collect();
                 if named.is_empty() {
-                    let accepted: BTreeSet<String> = all.iter().flat_map(|field| field.restricted_fields()).collect();
-                    let error = ExemptionError::new(format!("{path}.field"), name, "no such field of the control");
+                    let accepted: BTreeSet<String> =
+                        all.iter().flat_map(|field| field.restricted_fields()).collect();
+                    let error =
+                        ExemptionError::new(format!("{path}.field"), name, "no such field of the control");
                     errors.push(error.accepting(accepted.iter().map(String::as_str)));
                     return None;
                 }
@@ -57,7 +59,8 @@ impl Allow {
     /// Whether a check's findings may be meant at all.
     pub(super) fn is_about(&self, control: &str, finding: &Finding<'_>) -> bool {
         let host_path = finding.field.scope == Scope::Volume && finding.field.path == "hostPath";
-        control == self.control || (host_path && VOLUMES.contains(&control) && VOLUMES.contains(&self.control))
+        control == self.control
+            || (host_path && VOLUMES.contains(&control) && VOLUMES.contains(&self.control))
     }
 
     /// Whether the finding is allowed; where it is not, each part that does not hold is added.
@@ -91,7 +94,9 @@ fn check_holder(
         }
         return;
     };
-    let Some(field) = written.field.as_deref().filter(|_| named.iter().all(|field| !of_pod(&field))) else { return };
+    let Some(field) = written.field.as_deref().filter(|_| named.iter().all(|field| !of_pod(&field))) else {
+        return;
+    };
     let list = |kind: &crate::pss::ContainerKind| field.starts_with(&format!("spec.{}[*]", kind.list()));
     if !containers.kinds.is_empty() && !containers.kinds.iter().any(list) {
         let fits = KINDS.iter().filter(|kind| list(kind)).map(|kind| kind.as_str());
@@ -109,7 +114,10 @@ fn check_values(
     let Some(given) = &written.values else { return };
     if given.is_empty() {
         let problem = "an empty list allows nothing";
-        errors.push(ExemptionError::new(format!("{path}.values"), "", problem).accepting(["at least one value", "no values at all, for every value"]));
+        errors.push(
+            ExemptionError::new(format!("{path}.values"), "", problem)
+                .accepting(["at least one value", "no values at all, for every value"]),
+        );
     }
     for (index, value) in given.iter().enumerate() {
         let slips: Vec<_> = named.iter().map(|field| values::slip(field, value)).collect();
@@ -117,7 +125,8 @@ fn check_values(
             continue;
         }
         if let Some((problem, accepted)) = slips.into_iter().flatten().next() {
-            let error = ExemptionError::new(format!("{path}.values[{index}]"), value, problem).accepting(accepted);
+            let error =
+                ExemptionError::new(format!("{path}.values[{index}]"), value, problem).accepting(accepted);
             errors.push(without_prefix(error, value));
         }
     }

@@ -84,7 +84,8 @@ impl Exemption {
     /// The parts of the subjects that do not hold.
     pub(super) fn subject_misses(&self, who: &Who<'_>, found: &mut Vec<Miss>) {
         let Subjects { namespaces, labels, service_accounts } = &self.subjects;
-        let any = |patterns: &[String], text: &str| patterns.iter().any(|pattern| wildcard::matches(pattern, text));
+        let any =
+            |patterns: &[String], text: &str| patterns.iter().any(|pattern| wildcard::matches(pattern, text));
         let mut miss = |part, is: &str, wanted: String| {
             found.push(Miss { part, found: is.to_owned(), wanted });
         };
@@ -156,6 +157,8 @@ impl Entry {
 fn mounts(container: &Container<'_>, volume: &str) -> bool {
     ["volumeMounts", "volumeDevices"].iter().any(|list| {
         let mounts = container.object.and_then(|object| object.get(*list)?.as_array());
-        mounts.is_some_and(|mounts| mounts.iter().any(|mount| mount.get("name").is_some_and(|name| name == volume)))
+        mounts.is_some_and(|mounts| {
+            mounts.iter().any(|mount| mount.get("name").is_some_and(|name| name == volume))
+        })
     })
 }

@@ -101,8 +101,9 @@ fn from_entries(
         errors.push(ExemptionError::new("spec.entries", "", "empty").accepting(["at least one entry"]));
     }
     let entries = spec.entries.iter().enumerate();
-    exemption.entries =
-        entries.filter_map(|(index, written)| entry(written, &format!("spec.entries[{index}]"), errors)).collect();
+    exemption.entries = entries
+        .filter_map(|(index, written)| entry(written, &format!("spec.entries[{index}]"), errors))
+        .collect();
     Some(exemption)
 }
 
@@ -151,7 +152,10 @@ fn frame(kind: Kind, document: &Value, about: &About<'_>, errors: &mut Errors) -
         Kind::Exemption => own,
         _ if !own.is_empty() => {
             let problem = "the kind is not namespaced";
-            errors.push(ExemptionError::new("metadata.namespace", own, problem).accepting(["spec.subjects.namespaces"]));
+            errors.push(
+                ExemptionError::new("metadata.namespace", own, problem)
+                    .accepting(["spec.subjects.namespaces"]),
+            );
             ""
         }
         _ => "",
@@ -193,7 +197,9 @@ fn subjects(kind: Kind, written: Option<&spec::Subjects>, errors: &mut Errors) -
         }
         (Kind::ClusterExemption | Kind::MeshPreset, _) if namespaces.is_empty() => {
             let problem = "missing: the object is about no namespace";
-            errors.push(ExemptionError::new(place, "", problem).accepting(["names or patterns, \"*\" for all"]));
+            errors.push(
+                ExemptionError::new(place, "", problem).accepting(["names or patterns, \"*\" for all"]),
+            );
         }
         _ => {}
     }
@@ -207,7 +213,8 @@ fn subjects(kind: Kind, written: Option<&spec::Subjects>, errors: &mut Errors) -
 /// Names in a list that nothing can have.
 fn names(list: &[String], path: &str, errors: &mut Errors) {
     for (index, name) in list.iter().enumerate() {
-        let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.' | '*' | '?');
+        let fine =
+            |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.' | '*' | '?');
         if name.is_empty() || name.len() > 253 || !name.chars().all(fine) {
             let error = ExemptionError::new(format!("{path}[{index}]"), name, "no object has such a name");
             errors.push(error.accepting(["lower case letters, digits, -, ., and the wildcards * and ?"]));
@@ -220,7 +227,8 @@ fn labels(written: Option<&spec::LabelSelector>, errors: &mut Errors) -> Option<
     let written = written?;
     for (key, value) in written.match_labels.iter().flatten() {
         if wildcard::is_pattern(key) || wildcard::is_pattern(value) {
-            let error = ExemptionError::new(format!("{place}.matchLabels.{key}"), value, "no label has a wildcard");
+            let error =
+                ExemptionError::new(format!("{place}.matchLabels.{key}"), value, "no label has a wildcard");
             errors.push(error.accepting(["the label's whole name and value"]));
         }
     }
@@ -228,7 +236,9 @@ fn labels(written: Option<&spec::LabelSelector>, errors: &mut Errors) -> Option<
     match Selector::parse(&value, place) {
         Ok(selector) => Some(selector),
         Err(error) => {
-            errors.push(ExemptionError::new(error.path, "", "cannot be read").accepting([error.reason.as_str()]));
+            errors.push(
+                ExemptionError::new(error.path, "", "cannot be read").accepting([error.reason.as_str()]),
+            );
             None
         }
     }
@@ -241,7 +251,9 @@ fn entry(written: &spec::Entry, path: &str, errors: &mut Errors) -> Option<Entry
         Some(written) => Some(containers(written, &format!("{path}.containers"), errors)?),
     };
     if written.allow.is_empty() {
-        errors.push(ExemptionError::new(format!("{path}.allow"), "", "empty").accepting(["at least one control"]));
+        errors.push(
+            ExemptionError::new(format!("{path}.allow"), "", "empty").accepting(["at least one control"]),
+        );
     }
     let allow = written.allow.iter().enumerate().filter_map(|(index, written)| {
         Allow::check(written, containers.as_ref(), &format!("{path}.allow[{index}]"), errors)
@@ -260,7 +272,8 @@ fn containers(written: &spec::Containers, path: &str, errors: &mut Errors) -> Op
     let lists = [("names", &written.names), ("kinds", &written.kinds), ("images", &written.images)];
     for (name, list) in lists {
         if list.as_ref().is_some_and(Vec::is_empty) {
-            let error = ExemptionError::new(format!("{path}.{name}"), "", "an empty list selects no container");
+            let error =
+                ExemptionError::new(format!("{path}.{name}"), "", "an empty list selects no container");
             errors.push(error.accepting(["at least one", "no list at all"]));
         }
     }
@@ -270,7 +283,8 @@ fn containers(written: &spec::Containers, path: &str, errors: &mut Errors) -> Op
         match select::kind(name) {
             Some(kind) => kinds.push(kind),
             None => {
-                let error = ExemptionError::new(format!("{path}.kinds[{index}]"), name, "unknown kind of container");
+                let error =
+                    ExemptionError::new(format!("{path}.kinds[{index}]"), name, "unknown kind of container");
                 errors.push(error.accepting(KINDS.iter().map(|kind| kind.as_str())));
             }
         }
@@ -279,7 +293,9 @@ fn containers(written: &spec::Containers, path: &str, errors: &mut Errors) -> Op
     for (index, pattern) in list(&written.images).iter().enumerate() {
         match ImagePattern::parse(pattern) {
             Ok(pattern) => images.push(pattern),
-            Err(error) => errors.push(ExemptionError::new(format!("{path}.images[{index}]"), pattern, error.reason)),
+            Err(error) => {
+                errors.push(ExemptionError::new(format!("{path}.images[{index}]"), pattern, error.reason))
+            }
         }
     }
     Some(ContainerSelector {

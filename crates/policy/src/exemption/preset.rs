@@ -53,13 +53,25 @@ const fn allow(
 }
 
 const ADD: &str = "securityContext.capabilities.add";
-const BOTH: PresetAllow =
-    allow("Capabilities", ADD, &["NET_ADMIN", "NET_RAW"], "writes rules of netfilter; iptables opens raw sockets");
+const BOTH: PresetAllow = allow(
+    "Capabilities",
+    ADD,
+    &["NET_ADMIN", "NET_RAW"],
+    "writes rules of netfilter; iptables opens raw sockets",
+);
 const ADMIN: PresetAllow = allow("Capabilities", ADD, &["NET_ADMIN"], "writes rules of netfilter");
-const KEPT: PresetAllow =
-    allow("Capabilities", "securityContext.capabilities.drop", &[], "drops no capabilities of its own accord");
-const ROOT: PresetAllow =
-    allow("Running as Non-root user", "securityContext.runAsUser", &["0"], "netfilter's lock file belongs to root");
+const KEPT: PresetAllow = allow(
+    "Capabilities",
+    "securityContext.capabilities.drop",
+    &[],
+    "drops no capabilities of its own accord",
+);
+const ROOT: PresetAllow = allow(
+    "Running as Non-root user",
+    "securityContext.runAsUser",
+    &["0"],
+    "netfilter's lock file belongs to root",
+);
 const AS_ROOT: PresetAllow =
     allow("Running as Non-root", "securityContext.runAsNonRoot", &["false"], "says so itself");
 const MAYBE_ROOT: PresetAllow = allow(
@@ -70,16 +82,24 @@ const MAYBE_ROOT: PresetAllow = allow(
 );
 const NO_SECCOMP: PresetAllow =
     allow("Seccomp", "securityContext.seccompProfile.type", &["unset"], "names no profile of its own");
-const ESCALATION_UNSET: PresetAllow =
-    allow("Privilege Escalation", "securityContext.allowPrivilegeEscalation", &["unset"], "leaves the field out");
+const ESCALATION_UNSET: PresetAllow = allow(
+    "Privilege Escalation",
+    "securityContext.allowPrivilegeEscalation",
+    &["unset"],
+    "leaves the field out",
+);
 const ESCALATION: PresetAllow = allow(
     "Privilege Escalation",
     "securityContext.allowPrivilegeEscalation",
     &["true", "unset"],
     "a privileged container cannot rule it out",
 );
-const PRIVILEGED: PresetAllow =
-    allow("Privileged Containers", "securityContext.privileged", &["true"], "the cluster asked the mesh for it");
+const PRIVILEGED: PresetAllow = allow(
+    "Privileged Containers",
+    "securityContext.privileged",
+    &["true"],
+    "the cluster asked the mesh for it",
+);
 
 const ISTIO_IMAGES: &[&str] =
     &["docker.io/istio/proxyv2", "gcr.io/istio-release/proxyv2", "registry.istio.io/release/proxyv2"];
@@ -89,8 +109,10 @@ const ISTIO_ARGS: &[&str] = &["istio-iptables", "..."];
 const LINKERD_IMAGES: &[&str] = &["cr.l5d.io/linkerd/proxy", "ghcr.io/linkerd/proxy"];
 const LINKERD_COMMAND: &[&str] = &["/usr/lib/linkerd/linkerd2-proxy-init"];
 const LINKERD_TEMPLATE: &str = "linkerd/linkerd2 charts/partials/templates/_proxy-init.tpl";
-const CONSUL_IMAGES: &[&str] =
-    &["docker.io/hashicorp/consul-k8s-control-plane", "registry.connect.redhat.com/hashicorp/consul-k8s-control-plane"];
+const CONSUL_IMAGES: &[&str] = &[
+    "docker.io/hashicorp/consul-k8s-control-plane",
+    "registry.connect.redhat.com/hashicorp/consul-k8s-control-plane",
+];
 const CONSUL_NAMES: &[&str] = &["consul-connect-inject-init", "consul-connect-inject-init-*"];
 const CONSUL_COMMAND: &[&str] = &["/bin/sh", "-ec", "consul-k8s-control-plane connect-init *"];
 const CONSUL_SOURCE: &str = "hashicorp/consul-k8s control-plane/connect-inject/webhook/container_init.go";

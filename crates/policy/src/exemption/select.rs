@@ -71,7 +71,8 @@ impl Words {
     }
 
     fn matches(&self, words: &[&str]) -> bool {
-        let enough = if self.open { words.len() >= self.patterns.len() } else { words.len() == self.patterns.len() };
+        let enough =
+            if self.open { words.len() >= self.patterns.len() } else { words.len() == self.patterns.len() };
         enough && self.patterns.iter().zip(words).all(|(pattern, word)| word_matches(pattern, word))
     }
 
@@ -116,7 +117,10 @@ impl ContainerSelector {
         unless(
             self.images.is_empty() || self.images.iter().any(|image| image.matches(container.image())),
             Trait::Image,
-            &|| normalise(container.image()).map_or_else(|| container.image().to_owned(), |image| image.to_string()),
+            &|| {
+                normalise(container.image())
+                    .map_or_else(|| container.image().to_owned(), |image| image.to_string())
+            },
             &|| self.images.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         );
         for (part, key, words) in
@@ -125,9 +129,12 @@ impl ContainerSelector {
             let Some(words) = words else { continue };
             let is = words_of(container, key);
             let holds = is.as_ref().is_some_and(|is| words.matches(is));
-            unless(holds, part, &|| is.as_ref().map_or_else(|| "not a list of texts".to_owned(), |is| list(is)), &|| {
-                words.text()
-            });
+            unless(
+                holds,
+                part,
+                &|| is.as_ref().map_or_else(|| "not a list of texts".to_owned(), |is| list(is)),
+                &|| words.text(),
+            );
         }
     }
 

@@ -18,9 +18,8 @@ const ADD: &str = "spec.initContainers[*].securityContext.capabilities.add";
 #[test]
 fn refuses_slips() {
     let allow = |allow: Value| entry(json!({"containers": {"names": ["a"]}, "allow": [allow]}));
-    let containers = |containers: Value| {
-        entry(json!({"containers": containers, "allow": [{"control": "Capabilities"}]}))
-    };
+    let containers =
+        |containers: Value| entry(json!({"containers": containers, "allow": [{"control": "Capabilities"}]}));
     let cluster = |spec: Value| {
         let mut document = exemption(spec);
         document["kind"] = json!("ClusterExemption");
@@ -35,15 +34,25 @@ fn refuses_slips() {
     let everywhere = json!({"namespaces": ["*"]});
     let cases = [
         (json!({"kind": "Exemptions"}), "kind", Some("Exemption")),
-        (json!({"kind": "Exemption", "apiVersion": "meshward.dev/v1"}), "apiVersion", Some("meshward.dev/v1alpha1")),
+        (
+            json!({"kind": "Exemption", "apiVersion": "meshward.dev/v1"}),
+            "apiVersion",
+            Some("meshward.dev/v1alpha1"),
+        ),
         (exemption(json!({"reason": "r", "entrys": []})), "spec.entrys", Some("entries")),
         (exemption(json!({"reason": "r", "entries": []})), "spec.entries", None),
-        (exemption(json!({"reason": " ", "entries": [{"allow": [{"control": "Sysctls"}]}]})), "spec.reason", None),
+        (
+            exemption(json!({"reason": " ", "entries": [{"allow": [{"control": "Sysctls"}]}]})),
+            "spec.reason",
+            None,
+        ),
         (entry(json!({"allow": []})), "spec.entries[0].allow", None),
         (entry(json!({"allow": [{"control": "Capabilities"}]})), "spec.entries[0].allow[0]", None),
         (allow(json!({"control": "Capabilites"})), "spec.entries[0].allow[0].control", Some("Capabilities")),
         (
-            allow(json!({"control": "Capabilities", "field": "spec.initContainer[*].securityContext.capabilities.add"})),
+            allow(
+                json!({"control": "Capabilities", "field": "spec.initContainer[*].securityContext.capabilities.add"}),
+            ),
             "spec.entries[0].allow[0].field",
             Some(ADD),
         ),
@@ -63,7 +72,9 @@ fn refuses_slips() {
             None,
         ),
         (
-            allow(json!({"control": "Capabilities", "field": "spec.containers[*].securityContext.capabilities.drop", "values": ["ALL"]})),
+            allow(
+                json!({"control": "Capabilities", "field": "spec.containers[*].securityContext.capabilities.drop", "values": ["ALL"]}),
+            ),
             "spec.entries[0].allow[0].values[0]",
             None,
         ),
@@ -72,7 +83,11 @@ fn refuses_slips() {
             "spec.entries[0].allow[0].values[0]",
             Some("true"),
         ),
-        (allow(json!({"control": "Host Ports", "values": ["70000"]})), "spec.entries[0].allow[0].values[0]", None),
+        (
+            allow(json!({"control": "Host Ports", "values": ["70000"]})),
+            "spec.entries[0].allow[0].values[0]",
+            None,
+        ),
         (
             allow(json!({"control": "HostPath Volumes", "values": ["etc"]})),
             "spec.entries[0].allow[0].values[0]",
@@ -85,27 +100,43 @@ fn refuses_slips() {
         (containers(json!({"kinds": ["inti"]})), "spec.entries[0].containers.kinds[0]", Some("init")),
         (containers(json!({"images": ["*/istio/proxyv2"]})), "spec.entries[0].containers.images[0]", None),
         (
-            entry(json!({"containers": {"kinds": ["regular"]}, "allow": [{"control": "Capabilities", "field": ADD}]})),
+            entry(
+                json!({"containers": {"kinds": ["regular"]}, "allow": [{"control": "Capabilities", "field": ADD}]}),
+            ),
             "spec.entries[0].allow[0].field",
             None,
         ),
         (
-            exemption(json!({"reason": "r", "expires": "tomorrow", "entries": [{"allow": [{"control": "Sysctls"}]}]})),
+            exemption(
+                json!({"reason": "r", "expires": "tomorrow", "entries": [{"allow": [{"control": "Sysctls"}]}]}),
+            ),
             "spec.expires",
             None,
         ),
         (
-            exemption(json!({"reason": "r", "subjects": everywhere, "entries": [{"allow": [{"control": "Sysctls"}]}]})),
+            exemption(
+                json!({"reason": "r", "subjects": everywhere, "entries": [{"allow": [{"control": "Sysctls"}]}]}),
+            ),
             "spec.subjects.namespaces",
             None,
         ),
-        (cluster(json!({"reason": "r", "entries": [{"allow": [{"control": "Sysctls"}]}]})), "spec.subjects.namespaces", None),
         (
-            cluster(json!({"reason": "r", "subjects": {"namespaces": ["a"], "podLabels": {"matchLabels": {"a": "b*"}}}, "entries": [{"allow": [{"control": "Sysctls"}]}]})),
+            cluster(json!({"reason": "r", "entries": [{"allow": [{"control": "Sysctls"}]}]})),
+            "spec.subjects.namespaces",
+            None,
+        ),
+        (
+            cluster(
+                json!({"reason": "r", "subjects": {"namespaces": ["a"], "podLabels": {"matchLabels": {"a": "b*"}}}, "entries": [{"allow": [{"control": "Sysctls"}]}]}),
+            ),
             "spec.subjects.podLabels.matchLabels.a",
             None,
         ),
-        (preset(json!({"preset": "istio-innit", "reason": "r", "subjects": everywhere})), "spec.preset", Some("istio-init")),
+        (
+            preset(json!({"preset": "istio-innit", "reason": "r", "subjects": everywhere})),
+            "spec.preset",
+            Some("istio-init"),
+        ),
         (
             preset(json!({"preset": "istio-init", "images": ["*"], "reason": "r", "subjects": everywhere})),
             "spec.images[0]",
@@ -131,7 +162,12 @@ fn tells_everything_that_is_wrong_at_once() {
     let paths: Vec<String> = Exemption::parse(&document).unwrap_err().into_iter().map(|e| e.path).collect();
     assert_eq!(
         paths,
-        ["spec.reason", "spec.expires", "spec.entries[0].containers.kinds[0]", "spec.entries[0].allow[0].control"]
+        [
+            "spec.reason",
+            "spec.expires",
+            "spec.entries[0].containers.kinds[0]",
+            "spec.entries[0].allow[0].control"
+        ]
     );
 }
 

@@ -77,7 +77,9 @@ pub(super) fn forbidden(field: &Field) -> Forbidden {
         (Scope::Volume, "hostPath") => Forbidden::Path,
         (Scope::Volume, _) | (_, "drop") => Forbidden::Nameless,
         (_, "add") => Forbidden::Only(&CAPABILITIES),
-        (_, "privileged" | "hostNetwork" | "hostPID" | "hostIPC" | "hostProcess") => Forbidden::Only(&["true"]),
+        (_, "privileged" | "hostNetwork" | "hostPID" | "hostIPC" | "hostProcess") => {
+            Forbidden::Only(&["true"])
+        }
         (_, "allowPrivilegeEscalation") => Forbidden::Only(&["true", UNSET]),
         (Scope::Pod, "runAsNonRoot") => Forbidden::Only(&["false"]),
         (_, "runAsNonRoot") => Forbidden::Only(&["false", UNSET]),
@@ -85,7 +87,9 @@ pub(super) fn forbidden(field: &Field) -> Forbidden {
         (_, "procMount") => Forbidden::Only(&["Unmasked"]),
         (_, "hostPort") => Forbidden::Port,
         (Scope::Annotation, _) => Forbidden::AllBut(&["runtime/default"]),
-        (Scope::Container, "type") if field.path.contains("seccomp") => Forbidden::Only(&["Unconfined", UNSET]),
+        (Scope::Container, "type") if field.path.contains("seccomp") => {
+            Forbidden::Only(&["Unconfined", UNSET])
+        }
         (_, "type") if field.path.contains("seLinux") => {
             Forbidden::AllBut(&["container_t", "container_init_t", "container_kvm_t"])
         }

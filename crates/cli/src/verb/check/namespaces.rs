@@ -30,14 +30,14 @@ impl Namespaces {
     }
 
     /// What is asked of the pods of a namespace; those that name none are taken for the only one's.
-    pub(super) fn policy(&self, namespace: &str) -> Result<Policy, String> {
+    pub(super) fn policy(&self, namespace: &str, otherwise: &str) -> Result<Policy, String> {
         let found = match (namespace, self.policies.len()) {
             ("", 1) => self.policies.values().next(),
-            ("", _) => self.policies.get("default"),
+            ("", _) => self.policies.get(otherwise),
             (name, _) => self.policies.get(name),
         };
         found.copied().ok_or_else(|| {
-            let name = if namespace.is_empty() { "default" } else { namespace };
+            let name = if namespace.is_empty() { otherwise } else { namespace };
             let known: Vec<&str> = self.policies.keys().map(String::as_str).collect();
             format!("namespace {name:?} is in none of the namespace files, which have: {}", known.join(", "))
         })
