@@ -20,6 +20,8 @@ pub(crate) struct PodOf<'a> {
     pub(crate) root: &'a Value,
     /// Where that object is in the whole, as a JSON pointer.
     pub(crate) base: &'static str,
+    /// What its author should know.
+    pub(crate) warning: Option<String>,
 }
 
 /// Kinds that hold pods, with the only version of each that is served.
@@ -34,6 +36,10 @@ const POD_KINDS: [(&str, &str); 9] = [
     ("Job", "batch/v1"),
     ("CronJob", "batch/v1"),
 ];
+
+/// Versions of those kinds that clusters served once. Their pods are checked all the same: manifests live long.
+const PAST: [&str; 5] =
+    ["extensions/v1beta1", "apps/v1beta1", "apps/v1beta2", "batch/v1beta1", "batch/v2alpha1"];
 
 /// The kinds of Kubernetes' own groups in their stable versions (k8s.io/api v0.37, apiextensions, kube-aggregator).
 #[rustfmt::skip]
@@ -66,39 +72,64 @@ const STABLE: [(&str, &[&str]); 18] = [
 /// Where custom resources keep pod templates, most of them.
 const TEMPLATES: [&str; 3] = ["/spec/template", "/spec/jobTemplate/spec/template", "/template"];
 
+/// Why an object is none that a cluster would take.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct NoObject {
+    /// Where that can be seen, as a JSON pointer; empty for the whole.
+    pub(crate) pointer: &'static str,
+    /// What was found and what is accepted.
+    pub(crate) message: String,
+}
+
+impl NoObject {
+    fn new(pointer: &'static str, message: String) -> Self {
+        Self { pointer, message }
+    }
+}
+
 /// What there is to check in `object`.
 ///
 /// # Errors
-/// In words, why the object is none that a cluster would take, with what is accepted.
-pub(crate) fn subject(object: &Value) -> Result<Subject<'_>, String> {
+/// [`NoObject`] if no cluster would take it.
+pub(crate) fn subject(object: &Value) -> Result<Subject<'_>, NoObject> {
     if !object.is_object() {
-        return Err(format!(
-            "no Kubernetes object: found {}, accepted: a map with apiVersion and kind",
-            name(object)
-        ));
+        let found = name(object);
+        let message =
+            format!("no Kubernetes object: found {found}, accepted: a map with apiVersion and kind");
+        return Err(NoObject::new("", message));
     }
-    let (version, kind) = (text(object, "apiVersion")?, text(object, "kind")?);
+    let (version, kind) = (text(object, "/apiVersion")?, text(object, "/kind")?);
     match extract(object) {
-        Ok(Some(pod)) => return Ok(Subject::Pod(Box::new(PodOf { pod, root: object, base: "" }))),
+        Ok(Some(pod)) => {
+            return Ok(Subject::Pod(Box::new(PodOf { pod, root: object, base: "", warning: None })));
+        }
         Ok(None) => return Ok(Subject::Nothing),
-        Err(_) => known(version, kind)?,
+        Err(_) => {}
     }
+    let warning = known(version, kind)?;
     // Pod Security Admission looks at the pods of a custom resource only when they come; whoever asks beforehand wants
     // to know then.
     let template = TEMPLATES.into_iter().find_map(|base| {
         let root = object.pointer(base)?;
-        root.pointer("/spec/containers").is_some().then(|| PodOf { pod: Pod::new(root), root, base })
+        root.pointer("/spec/containers").is_some().then(|| PodOf {
+            pod: Pod::new(root),
+            root,
+            base,
+            warning: None,
+        })
     });
-    Ok(template.map_or(Subject::Nothing, |pod| Subject::Pod(Box::new(pod))))
+    Ok(template.map_or(Subject::Nothing, |pod| Subject::Pod(Box::new(PodOf { warning, ..pod }))))
 }
 
-fn text<'v>(object: &'v Value, field: &str) -> Result<&'v str, String> {
-    match object.get(field) {
+fn text<'v>(object: &'v Value, pointer: &'static str) -> Result<&'v str, NoObject> {
+    let field = pointer.trim_start_matches('/');
+    match object.pointer(pointer) {
         Some(Value::String(text)) if !text.is_empty() => Ok(text),
         None | Some(Value::Null | Value::String(_)) => {
-            Err(format!("no Kubernetes object: {field} is missing, accepted: a map with apiVersion and kind"))
+            let accepted = "accepted: a map with apiVersion and kind";
+            Err(NoObject::new("", format!("no Kubernetes object: {field} is missing, {accepted}")))
         }
-        Some(other) => Err(format!("{field} is {}, accepted: a string", name(other))),
+        Some(other) => Err(NoObject::new(pointer, format!("{field} is {}, accepted: a string", name(other)))),
     }
 }
 
@@ -113,20 +144,28 @@ fn name(value: &Value) -> &'static str {
     }
 }
 
-/// Whether a kind without a pod can be meant. Groups that are not Kubernetes' own may hold anything, and so may
-/// versions that come and go with releases.
-fn known(version: &str, kind: &str) -> Result<(), String> {
+/// Whether a kind that Pod Security Admission does not know can be meant. Groups that are not Kubernetes' own may hold
+/// anything, and so may versions that come and go with releases. A warning comes back for what is past.
+fn known(version: &str, kind: &str) -> Result<Option<String>, NoObject> {
     let group = version.rsplit_once('/').map_or("", |(group, _)| group);
     let mut groups = STABLE.iter().map(|(known, _)| known.rsplit_once('/').map_or("", |(group, _)| group));
     let ours = groups.any(|known| known == group) || group == "extensions";
     if ours && let Some((_, accepted)) = POD_KINDS.iter().find(|(known, _)| *known == kind) {
-        return Err(format!("unknown apiVersion {version:?} of kind {kind}, accepted: {accepted}"));
+        if PAST.contains(&version) {
+            return Ok(Some(format!(
+                "no cluster serves apiVersion {version} of kind {kind} any more, accepted: {accepted}"
+            )));
+        }
+        let message = format!("unknown apiVersion {version:?} of kind {kind}, accepted: {accepted}");
+        return Err(NoObject::new("/apiVersion", message));
     }
     match STABLE.iter().find(|(known, _)| *known == version) {
-        Some((_, kinds)) if kinds.contains(&kind) => Ok(()),
-        Some((_, kinds)) => Err(unknown_kind(version, kind, kinds)),
-        None if ours && !is_unstable(version) => Err(unknown_version(group, version)),
-        None => Ok(()),
+        Some((_, kinds)) if kinds.contains(&kind) => Ok(None),
+        Some((_, kinds)) => Err(NoObject::new("/kind", unknown_kind(version, kind, kinds))),
+        None if ours && !is_unstable(version) => {
+            Err(NoObject::new("/apiVersion", unknown_version(group, version)))
+        }
+        None => Ok(None),
     }
 }
 
@@ -157,7 +196,7 @@ mod tests {
 
     use super::*;
 
-    fn found(version: &str, kind: &str) -> Result<&'static str, String> {
+    fn found(version: &str, kind: &str) -> Result<&'static str, NoObject> {
         let template = json!({"spec": {"containers": []}});
         let object = json!({"apiVersion": version, "kind": kind, "spec": {"template": template}});
         subject(&object).map(|subject| match subject {
@@ -175,20 +214,17 @@ mod tests {
             ("argoproj.io/v1alpha1", "Rollout", Ok("/spec/template")),
             ("apps.openshift.io/v1", "DeploymentConfig", Ok("/spec/template")),
             ("serving.knative.dev/v1", "Service", Ok("/spec/template")),
-            (
-                "batch/v1beta1",
-                "CronJob",
-                Err("unknown apiVersion \"batch/v1beta1\" of kind CronJob, accepted: batch/v1"),
-            ),
+            ("batch/v1beta1", "CronJob", Ok("/spec/template")),
             (
                 "apps/v2",
                 "Deployment",
                 Err("unknown apiVersion \"apps/v2\" of kind Deployment, accepted: apps/v1"),
             ),
+            ("extensions/v1beta1", "Deployment", Ok("/spec/template")),
             (
-                "extensions/v1beta1",
+                "extensions/v1",
                 "Deployment",
-                Err("unknown apiVersion \"extensions/v1beta1\" of kind Deployment, accepted: apps/v1"),
+                Err("unknown apiVersion \"extensions/v1\" of kind Deployment, accepted: apps/v1"),
             ),
             ("v1", "Deployment", Err("unknown apiVersion \"v1\" of kind Deployment, accepted: apps/v1")),
             ("v1", "pod", Err("unknown kind \"pod\" of apiVersion v1, accepted: Pod, PodTemplate, ")),
@@ -205,7 +241,7 @@ mod tests {
         ] {
             match (found(version, kind), expected) {
                 (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{version} {kind}"),
-                (Err(found), Err(expected)) => assert!(found.starts_with(expected), "{found}"),
+                (Err(found), Err(expected)) => assert!(found.message.starts_with(expected), "{found:?}"),
                 (found, _) => panic!("{version} {kind}: {found:?}"),
             }
         }
@@ -231,7 +267,7 @@ mod tests {
             ),
             (json!({"apiVersion": 1, "kind": "Pod"}), "apiVersion is a number, accepted: a string"),
         ] {
-            assert_eq!(subject(&object).err().as_deref(), Some(message));
+            assert_eq!(subject(&object).err().map(|error| error.message).as_deref(), Some(message));
         }
     }
 }

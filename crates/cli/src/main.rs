@@ -26,6 +26,8 @@ Examples:
   meshward trace deployment.yaml --out tcp 10.0.0.7:443 --uid 1000
   meshward program --netns /run/netns/web pod deployment.yaml
   meshward swap deployment.yaml -o diff
+  meshward check --level restricted manifests/
+  meshward explain pod.yaml
   meshward demo
 
 Exit codes: 0 fine, 1 drift or a violation was found, 2 wrong input, 3 could not be done here";
@@ -46,6 +48,7 @@ enum Verb {
     Demo(verb::demo::Arguments),
     Swap(verb::swap::Arguments),
     Check(verb::check::Arguments),
+    Explain(verb::explain::Arguments),
     Jp(verb::jp::Arguments),
     Version(verb::version::Arguments),
     Completions(verb::completions::Arguments),
@@ -65,6 +68,7 @@ fn run(verb: Verb) -> Outcome {
         Verb::Demo(arguments) => verb::demo::run(arguments),
         Verb::Swap(arguments) => verb::swap::run(arguments),
         Verb::Check(arguments) => verb::check::run(arguments),
+        Verb::Explain(arguments) => verb::explain::run(arguments),
         Verb::Jp(arguments) => verb::jp::run(arguments),
         Verb::Version(arguments) => verb::version::run(arguments),
         Verb::Completions(arguments) => verb::completions::run(arguments),

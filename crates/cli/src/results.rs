@@ -12,6 +12,7 @@ mod excerpt;
 mod json;
 mod junit;
 mod markdown;
+#[allow(dead_code, unused_imports, reason = "a form of `apply`")]
 mod policy_report;
 mod sarif;
 mod table;
@@ -26,7 +27,9 @@ use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::Value;
 
+#[allow(unused_imports, reason = "PolicyReports are a form of `apply`")]
 pub(crate) use self::{
+    colour::{paint, printable},
     excerpt::{Excerpt, Position, Source},
     json::to_value,
     policy_report::{Api, policy_reports},
@@ -75,8 +78,10 @@ pub(crate) struct ObjectReference {
     /// `metadata.name`, or `metadata.generateName` and `*`; empty if there is neither.
     pub(crate) name: String,
     /// `metadata.uid`; empty outside of a cluster.
+    #[allow(dead_code, reason = "part of PolicyReports")]
     pub(crate) uid: String,
     /// `metadata.resourceVersion`; empty outside of a cluster.
+    #[allow(dead_code, reason = "part of PolicyReports")]
     pub(crate) resource_version: String,
 }
 
@@ -102,6 +107,7 @@ pub(crate) struct Verdict {
     /// Values that an exemption took out of it.
     pub(crate) exempted: Vec<Exempted>,
     /// Whether a failure counts in PolicyReports.
+    #[allow(dead_code, reason = "part of PolicyReports")]
     pub(crate) scored: bool,
     /// Whatever else belongs to it, such as a PolicyReport's properties.
     pub(crate) properties: BTreeMap<String, String>,
@@ -109,7 +115,7 @@ pub(crate) struct Verdict {
 
 /// How much a violation matters, as PolicyReports say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "the words are the documentation")]
+#[allow(dead_code, reason = "policies may have any of them")]
 pub(crate) enum Severity {
     Info,
     Low,
@@ -118,6 +124,7 @@ pub(crate) enum Severity {
     Critical,
 }
 
+#[allow(dead_code, reason = "policies may have any of them")]
 impl Severity {
     /// Every severity, from the least to the most.
     pub(crate) const ALL: [Severity; 5] =

@@ -142,6 +142,12 @@ pub(crate) fn reference(part: &Part<'_>, object: &Object<'_>) -> ObjectReference
     ObjectReference { file: part.file.clone(), position, ..ObjectReference::of(&object.value) }
 }
 
+/// That an object is of a version that is past, laid out.
+pub(crate) fn past(part: &Part<'_>, object: &Object<'_>, pod: &PodOf<'_>) -> Option<String> {
+    let place = object.get("/apiVersion").or_else(|| object.place());
+    pod.warning.as_ref().map(|warning| part.warning(warning, place.map(|place| place.value)))
+}
+
 /// Values of the wrong type: no check can read them, and nobody else will say so.
 pub(crate) fn malformed(part: &Part<'_>, object: &Object<'_>, pod: &PodOf<'_>) -> Vec<Problem> {
     let problem = |malformed: &meshward_policy::pss::Malformed| {

@@ -3,7 +3,7 @@
 use super::Status;
 
 /// Text of any length without characters that steer a terminal. Line breaks stay.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -15,7 +15,7 @@ pub(super) fn printable(text: &str) -> String {
 }
 
 /// The text in the colour of a status, or as it is.
-pub(super) fn paint(status: Status, text: &str, colours: bool) -> String {
+pub(crate) fn paint(status: Status, text: &str, colours: bool) -> String {
     if !colours {
         return text.to_owned();
     }

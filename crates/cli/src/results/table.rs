@@ -27,11 +27,6 @@ impl Screen {
     /// Where nobody says how wide it is: a file, a pipe, a log.
     const WIDTH: u16 = 110;
 
-    /// Without colours, for files.
-    pub(crate) fn plain() -> Self {
-        Self { width: Self::WIDTH, colours: false }
-    }
-
     /// Standard output.
     pub(crate) fn standard_output() -> Self {
         let stdout = std::io::stdout();
@@ -78,7 +73,13 @@ fn reports(listed: &Listed, screen: Screen) -> Vec<String> {
     let findings: Vec<&Verdict> = listed.verdicts.iter().filter(|verdict| verdict.is_finding()).collect();
     let title = listed.object.title();
     match &listed.headline {
-        Some(headline) => vec![report(listed, &format!("{title} {headline}"), &findings, screen)],
+        Some(headline) => {
+            // The sentence is about the first policy; the others' lines would say the same in other words.
+            let policy = findings.first().map(|verdict| verdict.policy.as_str());
+            let of_policy: Vec<&Verdict> =
+                findings.iter().copied().filter(|verdict| Some(verdict.policy.as_str()) == policy).collect();
+            vec![report(listed, &format!("{title} {headline}"), &of_policy, screen)]
+        }
         None => findings
             .iter()
             .map(|verdict| {
@@ -163,6 +164,10 @@ fn table(results: &Results, screen: Screen) -> String {
     }
     if let Some(column) = table.column_mut(0) {
         column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(8)));
+    }
+    // A path that is broken into lines cannot be copied; the others give way.
+    if let Some(column) = table.column_mut(3) {
+        column.set_constraint(ColumnConstraint::ContentWidth);
     }
     paint_margin(&table.trim_fmt(), &statuses, screen)
 }

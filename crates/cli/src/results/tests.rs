@@ -9,6 +9,8 @@ use super::*;
 
 const STATUSES: [Status; 5] = [Status::Pass, Status::Fail, Status::Warn, Status::Error, Status::Skip];
 
+const PLAIN: Screen = Screen { width: 110, colours: false };
+
 /// One row: which object and what about it.
 type Row = (String, String, Status);
 
@@ -142,10 +144,10 @@ proptest! {
     fn renderers_agree(results in results()) {
         let rows = expected(&results);
         let totals = results.totals();
-        let value: Value = serde_json::from_str(&render(&results, Form::Json, Screen::plain())).unwrap();
+        let value: Value = serde_json::from_str(&render(&results, Form::Json, PLAIN)).unwrap();
         prop_assert_eq!(&of_value(&value), &rows);
 
-        let yaml = render(&results, Form::Yaml, Screen::plain());
+        let yaml = render(&results, Form::Yaml, PLAIN);
         let read = Documents::new(yaml.as_bytes(), Options::default()).next();
         if let Some(document) = read {
             prop_assert_eq!(&of_value(&document.unwrap().value), &rows);
@@ -153,11 +155,11 @@ proptest! {
             prop_assert!(results.objects.is_empty());
         }
 
-        let (junit, problems) = of_junit(&render(&results, Form::Junit, Screen::plain()));
+        let (junit, problems) = of_junit(&render(&results, Form::Junit, PLAIN));
         prop_assert_eq!(sorted(junit), sorted(in_xml(rows.clone())));
         prop_assert_eq!(problems, results.problems.len());
 
-        let sarif: Value = serde_json::from_str(&render(&results, Form::Sarif, Screen::plain())).unwrap();
+        let sarif: Value = serde_json::from_str(&render(&results, Form::Sarif, PLAIN)).unwrap();
         let run = &sarif["runs"][0];
         prop_assert_eq!(&run["properties"]["totals"], &json!(totals));
         let findings = statuses(&rows).into_iter().filter(|s| !matches!(s, Status::Pass | Status::Skip));
@@ -166,13 +168,13 @@ proptest! {
             listed.map(|result| status(result["properties"]["status"].as_str().unwrap())).collect::<Vec<_>>());
         prop_assert_eq!(run["invocations"][0]["executionSuccessful"] == true, results.problems.is_empty());
 
-        let markdown = render(&results, Form::Markdown, Screen::plain());
+        let markdown = render(&results, Form::Markdown, PLAIN);
         let cells = markdown.lines().skip(2).take_while(|line| line.starts_with('|'));
         let words = cells.map(|line| status(line.split(' ').nth(1).unwrap().trim_matches('*')));
         prop_assert_eq!(words.collect::<Vec<_>>(), statuses(&rows));
         prop_assert!(markdown.contains(&totals.to_string()));
 
-        let table = render(&results, Form::Table, Screen::plain());
+        let table = render(&results, Form::Table, PLAIN);
         prop_assert!(table.contains(&totals.to_string()));
         if !rows.is_empty() {
             prop_assert!(table_statuses(&table).len() >= rows.len());
@@ -188,7 +190,7 @@ proptest! {
     fn nothing_steers_a_terminal(results in results()) {
         let steers = |c: char| (c.is_control() && c != '\n') || ('\u{202a}'..='\u{202e}').contains(&c);
         for form in [Form::Table, Form::Markdown] {
-            let text = render(&results, form, Screen::plain());
+            let text = render(&results, form, PLAIN);
             prop_assert!(!text.chars().any(steers), "{:?}", text);
         }
     }

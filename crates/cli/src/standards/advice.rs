@@ -45,11 +45,20 @@ pub(crate) fn accepted(result: &CheckResult<'_>, finding: &Finding<'_>) -> Strin
         Predicate::Capabilities { addable, .. } if path.ends_with(".add") => addable,
         Predicate::Sysctls { allowed } => allowed,
         Predicate::SeLinux { types } if path.ends_with(".type") => types,
-        _ => return finding.field.allowed.to_owned(),
+        _ => return allowed(finding),
     };
     match list {
         [] => "none".to_owned(),
         list => list.join(", "),
+    }
+}
+
+/// The table's words; where the field must be set, leaving it unset is none of them.
+fn allowed(finding: &Finding<'_>) -> String {
+    let allowed = finding.field.allowed;
+    match finding.value {
+        Some(_) => allowed.to_owned(),
+        None => allowed.split(", ").filter(|value| !value.contains("unset")).collect::<Vec<_>>().join(", "),
     }
 }
 

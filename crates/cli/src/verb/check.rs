@@ -14,7 +14,7 @@ use crate::exit::Outcome;
 use crate::kinds::{Subject, subject};
 use crate::load::{self, Part, Told};
 use crate::results::{self, Form, Listed, ObjectReference, Results, Screen, Status, Verdict};
-use crate::standards::{Exemptions, Judge, Written, malformed, policy_name, reference};
+use crate::standards::{Exemptions, Judge, Written, malformed, past, policy_name, reference};
 use crate::terminal;
 use namespaces::Namespaces;
 
@@ -58,11 +58,13 @@ pub(crate) struct Arguments {
     output: Form,
 }
 
-fn parse_level(text: &str) -> Result<Level, String> {
+/// A level on the command line.
+pub(super) fn parse_level(text: &str) -> Result<Level, String> {
     text.parse().map_err(|_| "accepted: privileged, baseline, restricted".into())
 }
 
-fn parse_version(text: &str) -> Result<Version, String> {
+/// A version on the command line.
+pub(super) fn parse_version(text: &str) -> Result<Version, String> {
     text.parse().map_err(|_| "accepted: latest, or v1.N such as v1.29".into())
 }
 
@@ -109,12 +111,14 @@ impl Check {
         let pod = match subject(&object.value) {
             Ok(Subject::Pod(pod)) => pod,
             Ok(Subject::Nothing) => return self.all.then(|| not_applicable(reference)),
-            Err(message) => {
-                told.problems.push(part.problem(&message, object.place().map(|place| place.value)));
+            Err(error) => {
+                let place = object.get(error.pointer).or_else(|| object.place());
+                told.problems.push(part.problem(&error.message, place.map(|place| place.value)));
                 return None;
             }
         };
         let malformed = malformed(part, object, &pod);
+        told.warnings.extend(past(part, object, &pod));
         let written = Written { source: part.source, object, pod: &pod };
         match self.listed(written, &reference) {
             Ok(mut listed) => {

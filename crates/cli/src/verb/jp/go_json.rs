@@ -18,7 +18,7 @@ pub(super) fn indented(value: &Value) -> String {
 fn append(value: &Value, indent: usize, text: &mut String) {
     match value {
         Value::Array(values) if !values.is_empty() => {
-            block(('[', ']'), values.iter(), indent, text, |value, indent, text| append(value, indent, text));
+            block(('[', ']'), values.iter(), indent, text, append);
         }
         Value::Object(map) if !map.is_empty() => {
             let mut members: Vec<(&String, &Value)> = map.iter().collect();
