@@ -274,11 +274,14 @@ impl std::io::Read for Pieces<'_> {
     }
 }
 
+/// Line, offset and text of a document, or an error.
+type Streamed = Result<(u32, u32, Vec<u8>), String>;
+
 /// What a reader gives, each document or error with where it begins.
-fn streamed(text: &[u8], piece: usize, limits: Limits) -> Vec<Result<(u32, u32, Vec<u8>), String>> {
+fn streamed(text: &[u8], piece: usize, limits: Limits) -> Vec<Streamed> {
     let mut reader = ChunkReader::new(Pieces(text, piece), &limits);
     let mut found = Vec::new();
-    while let Some(chunk) = reader.next_chunk().unwrap() {
+    while let Some(chunk) = reader.next_chunk().expect("memory can be read") {
         found.push(match chunk {
             Ok(chunk) => Ok((chunk.start().line, chunk.start().offset, chunk.bytes().to_vec())),
             Err(error) => Err(error.to_string()),
