@@ -3,8 +3,13 @@
 
 mod exit;
 mod input;
+mod kinds;
+mod load;
+mod machine;
 mod pods;
+mod results;
 mod source;
+mod standards;
 mod terminal;
 mod verb;
 
@@ -21,6 +26,8 @@ Examples:
   meshward trace deployment.yaml --out tcp 10.0.0.7:443 --uid 1000
   meshward program --netns /run/netns/web pod deployment.yaml
   meshward swap deployment.yaml -o diff
+  meshward check --level restricted manifests/
+  meshward explain pod.yaml
   meshward demo
 
 Exit codes: 0 fine, 1 drift or a violation was found, 2 wrong input, 3 could not be done here";
@@ -40,6 +47,9 @@ enum Verb {
     Program(verb::program::Arguments),
     Demo(verb::demo::Arguments),
     Swap(verb::swap::Arguments),
+    Check(verb::check::Arguments),
+    Explain(verb::explain::Arguments),
+    Jp(verb::jp::Arguments),
     Version(verb::version::Arguments),
     Completions(verb::completions::Arguments),
     Generate(verb::generate::Arguments),
@@ -57,6 +67,9 @@ fn run(verb: Verb) -> Outcome {
         Verb::Program(arguments) => verb::program::run(arguments),
         Verb::Demo(arguments) => verb::demo::run(arguments),
         Verb::Swap(arguments) => verb::swap::run(arguments),
+        Verb::Check(arguments) => verb::check::run(arguments),
+        Verb::Explain(arguments) => verb::explain::run(arguments),
+        Verb::Jp(arguments) => verb::jp::run(arguments),
         Verb::Version(arguments) => verb::version::run(arguments),
         Verb::Completions(arguments) => verb::completions::run(arguments),
         Verb::Generate(arguments) => verb::generate::run(arguments),

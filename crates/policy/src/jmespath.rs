@@ -27,6 +27,7 @@ mod item;
 mod lexer;
 mod overlay;
 mod parser;
+mod peer;
 
 pub use environment::{Context, Environment, Limits, Offline};
 pub use error::{ParseError, SearchError};
@@ -115,6 +116,12 @@ impl Expression {
             }
         });
         unknown
+    }
+
+    /// The tree in the words of go-jmespath, as `kyverno jp parse` prints it. A slice's value is written as in the
+    /// expression: the peer prints the addresses of its parts.
+    pub fn peer_tree(&self) -> String {
+        peer::print(&self.root)
     }
 
     /// The tree as indented text, one node a line, to show how an expression was understood.

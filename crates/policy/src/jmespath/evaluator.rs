@@ -93,7 +93,7 @@ impl Evaluator<'_> {
     fn step<'a>(&self, node: &'a Node, current: &Item<'a>) -> Outcome<'a> {
         self.charge(1)?;
         match node {
-            Node::Current => Ok(current.clone()),
+            Node::Current | Node::Identity => Ok(current.clone()),
             Node::Field(name) => {
                 let item = self.found(name, current.member(name))?;
                 self.charge_owned(&item)?;
@@ -137,7 +137,7 @@ impl Evaluator<'_> {
                 self.charge(1)?;
                 self.found(name, current.into_member(name))
             }
-            Node::Current => Ok(current),
+            Node::Current | Node::Identity => Ok(current),
             _ => self.step(node, &current),
         }
     }
