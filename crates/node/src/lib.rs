@@ -7,5 +7,8 @@
 //! cluster (pods, namespaces) ─ Desired ──┘                       └─ Report ─► pod status, Events, metrics, admin list
 //! ```
 
+pub mod cluster;
+pub mod engine;
+pub mod gate;
 pub mod located;
 pub mod report;

@@ -1,0 +1,7 @@
+//! The heart of the agent.
+
+mod pod;
+mod registry;
+
+pub use pod::{MalformedObject, PodView};
+pub use registry::Registry;
