@@ -1,1 +1,218 @@
-//! What the API server shows.
+//! What the API server shows: the pods of this node and every namespace. Objects are read as loose JSON, so one that is
+//! not as it should be is told and counted, and stops nothing.
+//!
+//! ```text
+//! list (pages) ─► watch (bookmarks) ─► Input ─► engine
+//!   ▲                 │ gone, broken: backoff with jitter, then watch or list again
+//!   └─────────────────┘
+//! ```
+
+mod loose;
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::StreamExt;
+use kube::Client;
+use kube::api::{Api, ListParams};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
+use meshward_kit::admin::Condition;
+use meshward_kit::backoff::Backoff;
+use meshward_kit::client::RequestError;
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::{Answer, Ask, Fetch, Input, MalformedObject, PodView, namespace};
+use loose::{Jitter, Loose, Watched};
+
+/// The first pause before the API server is asked again, and the longest: a node should be back soon after it is.
+const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// How many objects one answer may hold.
+const PAGE: u32 = 500;
+
+/// The API server, as far as this node looks at it.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    node: String,
+    malformed: Arc<AtomicU64>,
+}
+
+impl Cluster {
+    /// Looks at the pods of `node`.
+    pub fn new(client: Client, node: impl Into<String>) -> Self {
+        Self { client, node: node.into(), malformed: Arc::default() }
+    }
+
+    /// How many objects were of no use.
+    pub fn malformed(&self) -> u64 {
+        self.malformed.load(Ordering::Relaxed)
+    }
+
+    /// Watches the pods of the node until `token` says so or nobody listens. `shown` holds while the API server answers
+    /// and the list is known.
+    pub async fn watch_pods(self, inputs: mpsc::Sender<Input>, shown: Condition, token: CancellationToken) {
+        tokio::select! {
+            () = self.watch(Watched::Pods, inputs, shown) => {}
+            () = token.cancelled() => {}
+        }
+    }
+
+    /// The same for namespaces.
+    pub async fn watch_namespaces(
+        self,
+        inputs: mpsc::Sender<Input>,
+        shown: Condition,
+        token: CancellationToken,
+    ) {
+        tokio::select! {
+            () = self.watch(Watched::Namespaces, inputs, shown) => {}
+            () = token.cancelled() => {}
+        }
+    }
+
+    /// Asks for one pod and its namespace.
+    pub fn fetch(&self) -> Fetch {
+        let cluster = self.clone();
+        Arc::new(move |ask| {
+            let cluster = cluster.clone();
+            Box::pin(async move { cluster.ask(ask).await })
+        })
+    }
+
+    async fn ask(&self, ask: Ask) -> Answer {
+        let Ask { namespace: place, name, .. } = &ask;
+        let pods: Api<Loose> = Api::namespaced_with(self.client.clone(), place, &Watched::Pods.resource());
+        let namespaces: Api<Loose> = Api::all_with(self.client.clone(), &Watched::Namespaces.resource());
+        let (pod, of) = tokio::join!(pods.get_opt(name), namespaces.get_opt(place));
+        let told = |error: RequestError| error.to_string();
+        let pod = pod.map_err(RequestError::of(format!("get pod {place}/{name}"))).map_err(told)?;
+        let of = of.map_err(RequestError::of(format!("get namespace {place}"))).map_err(told)?;
+        let Some(pod) = pod else { return Ok(None) };
+        let view = PodView::read(pod.value).map_err(|error| error.to_string())?;
+        let of = of.and_then(|object| self.useful(namespace(object.value))).map(|(_, value)| value);
+        Ok(Some((view, of)))
+    }
+
+    async fn watch(&self, watched: Watched, inputs: mpsc::Sender<Input>, shown: Condition) {
+        let config = match watched {
+            Watched::Pods => watcher::Config::default().fields(&format!("spec.nodeName={}", self.node)),
+            Watched::Namespaces => watcher::Config::default(),
+        };
+        let api: Api<Loose> = Api::all_with(self.client.clone(), &watched.resource());
+        let events = watcher(api.clone(), config.page_size(PAGE));
+        let mut events = std::pin::pin!(events.backoff(Jitter(Backoff::new(RETRY.0, RETRY.1))));
+        let (mut list, mut listed, mut away) = (Vec::new(), false, false);
+        loop {
+            let event = tokio::select! {
+                event = events.next() => event,
+                // A watch that was taken up again tells nothing until something changes.
+                () = answers(&api, away && listed) => {
+                    away = false;
+                    shown.hold();
+                    continue;
+                }
+            };
+            match event {
+                None => return,
+                Some(Ok(event)) => {
+                    listed |= matches!(event, Event::InitDone);
+                    let input = self.read(watched, event, &mut list);
+                    if listed && (away || input.is_some()) {
+                        away = false;
+                        shown.hold();
+                    }
+                    if let Some(input) = input
+                        && inputs.send(input).await.is_err()
+                    {
+                        return;
+                    }
+                }
+                Some(Err(error)) => {
+                    away = true;
+                    let told = told(watched, error);
+                    if shown.fail(told.clone()) {
+                        tracing::warn!("{told}; trying again");
+                    }
+                }
+            }
+        }
+    }
+
+    /// What an event means for the engine; the objects of a list gather until it is whole.
+    fn read(&self, watched: Watched, event: Event<Loose>, list: &mut Vec<Value>) -> Option<Input> {
+        match event {
+            Event::Init => {
+                list.clear();
+                None
+            }
+            Event::InitApply(object) => {
+                // Trimmed at once: a page of whole objects is large.
+                list.push(object.value);
+                None
+            }
+            Event::InitDone => {
+                let all = std::mem::take(list);
+                Some(match watched {
+                    Watched::Pods => Input::Pods(
+                        all.into_iter().filter_map(|one| self.useful(PodView::read(one))).collect(),
+                    ),
+                    Watched::Namespaces => Input::Namespaces(
+                        all.into_iter().filter_map(|one| self.useful(namespace(one))).collect(),
+                    ),
+                })
+            }
+            Event::Apply(object) => match watched {
+                Watched::Pods => self.useful(PodView::read(object.value)).map(Input::Pod),
+                Watched::Namespaces => {
+                    self.useful(namespace(object.value)).map(|(name, value)| Input::Namespace(name, value))
+                }
+            },
+            Event::Delete(object) => match watched {
+                Watched::Pods => self.useful(PodView::read(object.value)).map(Input::PodGone),
+                Watched::Namespaces => {
+                    self.useful(namespace(object.value)).map(|(name, _)| Input::NamespaceGone(name))
+                }
+            },
+        }
+    }
+
+    fn useful<T>(&self, read: Result<T, MalformedObject>) -> Option<T> {
+        read.map_err(|error| {
+            self.malformed.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!("the API server shows {error}; it is left out");
+        })
+        .ok()
+    }
+}
+
+/// Ends when the API server answers; never, unless that is wanted.
+async fn answers(api: &Api<Loose>, wanted: bool) {
+    if !wanted {
+        return pending().await;
+    }
+    let mut pause = Backoff::new(RETRY.0, RETRY.1);
+    loop {
+        tokio::time::sleep(pause.next_delay()).await;
+        if api.list_metadata(&ListParams::default().limit(1)).await.is_ok() {
+            return;
+        }
+    }
+}
+
+fn told(watched: Watched, error: watcher::Error) -> String {
+    let what = watched.name();
+    match error {
+        watcher::Error::InitialListFailed(error) => {
+            RequestError::of(format!("list {what}"))(error).to_string()
+        }
+        watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
+            RequestError::of(format!("watch {what}"))(error).to_string()
+        }
+        other => format!("cannot watch {what}: {other}"),
+    }
+}

@@ -20,8 +20,8 @@ impl Registry {
     }
 
     /// One pod.
-    pub fn get(&self, uid: &str) -> Option<Arc<PodRecord>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(uid).cloned()
+    pub(super) fn get_by_key(&self, key: &str) -> Option<Arc<PodRecord>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
     pub(super) fn put(&self, key: &str, record: Arc<PodRecord>) {
