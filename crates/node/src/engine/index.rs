@@ -74,7 +74,7 @@ pub struct Ask {
 
 /// What follows from an input.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Order {
+pub(super) enum Order {
     /// Look after a sandbox.
     Begin(UnitKey, Goal),
     /// Its goal has changed.
@@ -122,7 +122,7 @@ struct Pod {
 
 /// All there is to know about the pods of this node.
 #[derive(Debug, Default)]
-pub struct Index {
+pub(super) struct Index {
     pods: BTreeMap<String, Pod>,
     namespaces: BTreeMap<String, Value>,
     /// Whether the lists have been seen whole.
@@ -135,7 +135,7 @@ pub struct Index {
 
 impl Index {
     /// Takes an input in, and says what follows.
-    pub fn apply(&mut self, input: Input) -> Vec<Order> {
+    pub(super) fn apply(&mut self, input: Input) -> Vec<Order> {
         let mut orders = Vec::new();
         let touched = match input {
             Input::Sighting(sighting) => self.sighted(sighting),
@@ -173,7 +173,7 @@ impl Index {
     }
 
     /// Whether all has been done about a sandbox that can be done at once; none while that goes on.
-    pub fn outcome(&self, located: &Located) -> Option<Outcome> {
+    pub(super) fn outcome(&self, located: &Located) -> Option<Outcome> {
         let id = sandboxes::id(located);
         let Some((key, _)) = self.sandboxes.get(&id) else {
             // Stopped already, or of a pod that is still asked about.
