@@ -8,7 +8,9 @@
 //! ```
 
 pub mod cluster;
+pub mod cni;
 pub mod engine;
 pub mod gate;
+pub mod locate;
 pub mod located;
 pub mod report;

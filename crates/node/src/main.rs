@@ -1,4 +1,13 @@
 //! The agent.
+
+use std::process::ExitCode;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-fn main() {}
+
+fn main() -> ExitCode {
+    if let Some(status) = meshward_node::cni::run_as_plugin() {
+        return status;
+    }
+    ExitCode::SUCCESS
+}
