@@ -9,3 +9,4 @@
 
 pub mod located;
 pub mod report;
+pub mod settings;
