@@ -101,15 +101,20 @@ impl Reader<'_> {
             let message = "all are off, so no pod would ever be found; leave at least one on".into();
             self.problems.push(Problem { place: "settings nri, cri, cni and proc".into(), message });
         }
-        self.needless("nri-fail-closed", locate.nri.fail_closed && off(locate.nri.mode), "nri is off");
-        self.needless("cni-fail-closed", locate.cni.fail_closed && !locate.cni.on, "cni is off");
+        let nothing_held = |name| format!("{name} is off: nothing would be held");
+        self.needless(
+            "nri-fail-closed",
+            locate.nri.fail_closed && off(locate.nri.mode),
+            &nothing_held("nri"),
+        );
+        self.needless("cni-fail-closed", locate.cni.fail_closed && !locate.cni.on, &nothing_held("cni"));
         Some(locate)
     }
 
     /// A promise that another setting breaks.
     fn needless(&mut self, name: &'static str, broken: bool, why: &str) {
         if let Some(given) = self.values.get(name).filter(|_| broken) {
-            self.fail(name, given, format!("it is on, but {why}: nothing would be held"));
+            self.fail(name, given, format!("it is on, but {why}"));
         }
     }
 
@@ -201,6 +206,11 @@ impl Reader<'_> {
         let seed_compatibility = self.read("seed-compatibility", on_off);
         let taint = self.read("taint", on_off);
         let key = self.read("taint-key", taint_key);
+        self.needless(
+            "seed-compatibility",
+            seed_compatibility == Some(true) && status == Some(false),
+            "status is off: nothing is written on pods",
+        );
         Some(Tell {
             status: status?,
             events: events?,
