@@ -8,6 +8,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
+const ACCEPTED: &str = "error, warn, info, debug, trace, or directives such as info,meshward_node=debug";
+
 /// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -25,14 +27,14 @@ pub enum Format {
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The level cannot be read.
-    #[error(
-        "invalid log level {found:?}: {cause} (accepted: error, warn, info, debug, trace, or directives such as info,meshward_node=debug)"
-    )]
+    #[error("invalid log level {found:?}: {cause} (accepted: {accepted})")]
     Level {
         /// What was given.
         found: String,
         /// What is wrong with it.
         cause: String,
+        /// What can be.
+        accepted: &'static str,
     },
     /// Logging had been started already.
     #[error("cannot start logging: {0}")]
@@ -90,7 +92,7 @@ pub fn check_level(level: &str) -> Result<(), LogError> {
 }
 
 fn parse_level(level: &str) -> Result<EnvFilter, LogError> {
-    let wrong = |cause: String| LogError::Level { found: level.to_string(), cause };
+    let wrong = |cause: String| LogError::Level { found: level.to_string(), cause, accepted: ACCEPTED };
     if level.trim().is_empty() {
         return Err(wrong("it is empty".into()));
     }

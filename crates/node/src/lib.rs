@@ -14,3 +14,4 @@ pub mod gate;
 pub mod locate;
 pub mod located;
 pub mod report;
+pub mod settings;

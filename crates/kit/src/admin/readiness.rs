@@ -88,9 +88,16 @@ impl Condition {
         self.set(None)
     }
 
-    /// It does not hold, and why; one line. True when that is news.
+    /// It does not hold, and why. True when that is news.
     pub fn fail(&self, reason: impl Into<String>) -> bool {
-        self.set(Some(reason.into()))
+        // One line each: `/readyz` and tables list conditions below each other.
+        let words: Vec<String> = reason
+            .into()
+            .lines()
+            .map(|line| line.trim().to_string())
+            .filter(|line| !line.is_empty())
+            .collect();
+        self.set(Some(words.join("; ")))
     }
 
     fn set(&self, missing: Option<String>) -> bool {
