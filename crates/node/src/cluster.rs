@@ -9,9 +9,10 @@
 
 mod loose;
 
+use std::collections::HashMap;
 use std::future::pending;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -22,11 +23,12 @@ use kube::runtime::watcher::{self, Event, watcher};
 use meshward_kit::admin::Condition;
 use meshward_kit::backoff::Backoff;
 use meshward_kit::client::RequestError;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::{Answer, Ask, Fetch, Input, MalformedObject, PodView, namespace};
+use crate::report::{Shown, ShownLookup};
 use loose::{Jitter, Loose, Watched};
 
 /// The first pause before the API server is asked again, and the longest: a node should be back soon after it is.
@@ -40,17 +42,41 @@ pub struct Cluster {
     client: Client,
     node: String,
     malformed: Arc<AtomicU64>,
+    shown: Arc<RwLock<HashMap<String, Shown>>>,
 }
 
 impl Cluster {
     /// Looks at the pods of `node`.
     pub fn new(client: Client, node: impl Into<String>) -> Self {
-        Self { client, node: node.into(), malformed: Arc::default() }
+        Self { client, node: node.into(), malformed: Arc::default(), shown: Arc::default() }
     }
 
     /// How many objects were of no use.
     pub fn malformed(&self) -> u64 {
         self.malformed.load(Ordering::Relaxed)
+    }
+
+    /// What of ours a pod shows, by its uid, as far as the watch has told.
+    pub fn shown(&self) -> ShownLookup {
+        let shown = Arc::clone(&self.shown);
+        Arc::new(move |uid| shown.read().unwrap_or_else(PoisonError::into_inner).get(uid).cloned())
+    }
+
+    fn pod(&self, object: Value) -> Option<PodView> {
+        let shown = shows(&object);
+        let view = self.useful(PodView::read(object))?;
+        let mut all = self.shown.write().unwrap_or_else(PoisonError::into_inner);
+        match shown.is_empty() {
+            true => all.remove(&view.uid),
+            false => all.insert(view.uid.clone(), shown),
+        };
+        Some(view)
+    }
+
+    fn gone(&self, object: Value) -> Option<PodView> {
+        let view = self.useful(PodView::read(object))?;
+        self.shown.write().unwrap_or_else(PoisonError::into_inner).remove(&view.uid);
+        Some(view)
     }
 
     /// Watches the pods of the node until `token` says so or nobody listens. `shown` holds while the API server answers
@@ -167,13 +193,13 @@ impl Cluster {
                 })
             }
             Event::Apply(object) => match watched {
-                Watched::Pods => self.useful(PodView::read(object.value)).map(Input::Pod),
+                Watched::Pods => self.pod(object.value).map(Input::Pod),
                 Watched::Namespaces => {
                     self.useful(namespace(object.value)).map(|(name, value)| Input::Namespace(name, value))
                 }
             },
             Event::Delete(object) => match watched {
-                Watched::Pods => self.useful(PodView::read(object.value)).map(Input::PodGone),
+                Watched::Pods => self.gone(object.value).map(Input::PodGone),
                 Watched::Namespaces => {
                     self.useful(namespace(object.value)).map(|(name, _)| Input::NamespaceGone(name))
                 }
@@ -188,6 +214,22 @@ impl Cluster {
         })
         .ok()
     }
+}
+
+/// What of ours an object shows. Only that is read as a pod, since the rest may be of any shape.
+fn shows(object: &Value) -> Shown {
+    let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object);
+    let annotations: serde_json::Map<String, Value> = annotations
+        .into_iter()
+        .flatten()
+        .filter(|(_, value)| value.is_string())
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+    let ours = |one: &&Value| one.get("type").and_then(Value::as_str) == Some(meshward_mesh::CONDITION);
+    let conditions: Vec<&Value> = conditions.into_iter().flatten().filter(ours).collect();
+    let pod = json!({"metadata": {"annotations": annotations}, "status": {"conditions": conditions}});
+    serde_json::from_value(pod).map(|pod| Shown::of(&pod)).unwrap_or_default()
 }
 
 /// Ends when the API server answers; never, unless that is wanted.

@@ -54,8 +54,8 @@ const PROGRESS: usize = 256;
 pub struct Settings {
     /// How rules are put in force. The expected addresses are filled in for each pod.
     pub options: Options,
-    /// How often rules are compared although nobody told of a change.
-    pub recheck: Duration,
+    /// How often rules are compared although nobody told of a change; none for never. It may change.
+    pub recheck: watch::Receiver<Option<Duration>>,
     /// How much work is done in pods at once; none means two for each processor.
     pub hands: Option<usize>,
     /// How long one question to the API server may take.
@@ -66,7 +66,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             options: Options::default(),
-            recheck: Duration::from_secs(60),
+            // A channel whose sender is gone keeps its value.
+            recheck: watch::channel(Some(Duration::from_secs(60))).1,
             hands: None,
             fetch_deadline: Duration::from_secs(1),
         }
@@ -117,7 +118,7 @@ impl Engine {
         let ways = Ways {
             crew: settings.hands.map_or_else(Crew::default, Crew::new),
             options: settings.options.clone(),
-            recheck: settings.recheck,
+            recheck: settings.recheck.clone(),
             // The engine ends its units itself, after the last order.
             token: CancellationToken::new(),
         };

@@ -14,4 +14,5 @@ pub mod gate;
 pub mod locate;
 pub mod located;
 pub mod report;
+pub mod run;
 pub mod settings;

@@ -55,6 +55,8 @@ pub enum Input {
         /// The pod and its namespace; none when there is no such pod.
         answer: Result<Option<(PodView, Option<Value>)>, String>,
     },
+    /// The namespaces whose pods are never touched.
+    Excluded(BTreeSet<String>),
     /// What a unit has come to.
     State(UnitKey, Box<State>),
     /// Time has passed: what failed may be asked again.
@@ -128,6 +130,7 @@ pub(super) struct Index {
     /// Whether the lists have been seen whole.
     pods_listed: bool,
     namespaces_listed: bool,
+    excluded: BTreeSet<String>,
     sandboxes: Sandboxes,
     units: BTreeMap<UnitKey, (Goal, Option<State>)>,
     numbers: u64,
@@ -156,6 +159,11 @@ impl Index {
                 // Its pods go as well; until then what decided about them stays.
                 self.namespaces.remove(&name);
                 BTreeSet::new()
+            }
+            Input::Excluded(names) => {
+                let former = std::mem::replace(&mut self.excluded, names);
+                let now = self.excluded.clone();
+                self.plan_all(|view| former.contains(&view.namespace) != now.contains(&view.namespace))
             }
             Input::Fetched { ask, answer } => self.answered(&ask, answer),
             Input::State(unit, state) => {
@@ -252,6 +260,11 @@ impl Index {
     fn plan(&mut self, key: &str) {
         let Some(pod) = self.pods.get_mut(key) else { return };
         let Some(view) = &pod.view else { return };
+        if self.excluded.contains(&view.namespace) {
+            pod.desired = Some(Desired::Untouched { told: None });
+            pod.facts = Facts::default();
+            return;
+        }
         let namespace = self.namespaces.get(&view.namespace);
         if namespace.is_none() && !self.namespaces_listed && !desired::is_recorded(view) {
             return;
@@ -259,7 +272,8 @@ impl Index {
         let (desired, facts) = desired::of_view(view, namespace);
         // A pod that has ended is let be: its sandbox goes soon, and its rules with it.
         let ended = matches!(desired, Desired::Untouched { told: None });
-        if !ended || pod.desired.is_none() {
+        let excluded = matches!(pod.desired, Some(Desired::Untouched { told: None }));
+        if !ended || pod.desired.is_none() || excluded {
             pod.desired = Some(desired);
             pod.facts = facts;
         } else {
@@ -358,7 +372,11 @@ impl Index {
             .map(|(id, sandbox)| {
                 let goal = Goal {
                     number: 0,
-                    aim: aim(pod, sandbox),
+                    aim: if self.excluded.contains(&sandbox.located.namespace) {
+                        Aim::Leave
+                    } else {
+                        aim(pod, sandbox)
+                    },
                     facts: pod.facts.clone(),
                     located: Arc::clone(&sandbox.located),
                     early: sandbox.early,

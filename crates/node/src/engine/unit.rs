@@ -12,6 +12,7 @@ mod rest;
 use std::error::Error;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use meshward_redirect::netns::OpenNetNs;
 use meshward_redirect::program::Options;
@@ -47,7 +48,7 @@ pub(super) struct Progress {
 pub(super) struct Ways {
     pub(super) crew: Crew,
     pub(super) options: Options,
-    pub(super) recheck: std::time::Duration,
+    pub(super) recheck: watch::Receiver<Option<Duration>>,
     pub(super) token: CancellationToken,
 }
 
@@ -83,7 +84,7 @@ impl Unit {
             key,
             goals,
             progress,
-            rest: Rest::new(ways.recheck),
+            rest: Rest::new(ways.recheck.clone()),
             ways,
             state: State::default(),
             path: goal.located.netns.clone(),
@@ -114,7 +115,7 @@ impl Unit {
             };
             match woken {
                 Woken::Retry if self.taken > 0 => self.state.gate = GateState::Shut,
-                Woken::Retry => {}
+                Woken::Retry | Woken::Settings => {}
                 Woken::Changes => self.look(false).await,
                 Woken::Recheck => self.look(true).await,
             }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use meshward_kit::backoff::Backoff;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 /// The first pause before another attempt, and the longest.
@@ -27,6 +28,8 @@ pub(super) enum Woken {
     Changes,
     /// Time to look.
     Recheck,
+    /// Times have changed.
+    Settings,
 }
 
 /// What a unit waits for.
@@ -35,15 +38,25 @@ pub(super) struct Rest {
     backoff: Backoff,
     retry: Option<Instant>,
     recheck: Option<Instant>,
-    every: Duration,
+    /// How often to look; none for never. It may change.
+    every: watch::Receiver<Option<Duration>>,
+    in_force: bool,
     window: Instant,
     changes: u32,
 }
 
 impl Rest {
-    pub(super) fn new(every: Duration) -> Self {
+    pub(super) fn new(every: watch::Receiver<Option<Duration>>) -> Self {
         let backoff = Backoff::new(RETRY.0, RETRY.1);
-        Self { backoff, retry: None, recheck: None, every, window: Instant::now(), changes: 0 }
+        Self {
+            backoff,
+            retry: None,
+            recheck: None,
+            every,
+            in_force: false,
+            window: Instant::now(),
+            changes: 0,
+        }
     }
 
     /// Something failed.
@@ -64,17 +77,16 @@ impl Rest {
 
     /// Rules that are in force are looked at from time to time.
     pub(super) fn keep(&mut self, in_force: bool) {
-        if !in_force {
-            self.recheck = None;
-        } else if self.recheck.is_none() {
+        if self.in_force != in_force {
+            self.in_force = in_force;
             self.plan_recheck();
         }
     }
 
     /// Half of the pause is by chance, so that a hundred pods adopted at once are not looked at at once.
     fn plan_recheck(&mut self) {
-        let pause = Backoff::new(self.every, self.every).next_delay();
-        self.recheck = Some(Instant::now() + pause);
+        let every = self.every.borrow_and_update().filter(|_| self.in_force);
+        self.recheck = every.map(|every| Instant::now() + Backoff::new(every, every).next_delay());
     }
 
     fn count(&mut self) {
@@ -100,6 +112,10 @@ impl Rest {
             () = until(self.recheck, true) => {
                 self.plan_recheck();
                 Woken::Recheck
+            }
+            Ok(()) = self.every.changed() => {
+                self.plan_recheck();
+                Woken::Settings
             }
             () = changed => {
                 self.count();
