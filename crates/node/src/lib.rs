@@ -7,6 +7,7 @@
 //! cluster (pods, namespaces) ─ Desired ──┘                       └─ Report ─► pod status, Events, metrics, admin list
 //! ```
 
+pub mod admin;
 pub mod located;
 pub mod report;
 pub mod settings;
