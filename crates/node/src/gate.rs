@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 pub use line::{LONGEST, Line};
-pub use proof::{Proof, proofs};
+pub use proof::{Place, Proof, proofs, ways_out};
 
 /// The gate's name.
 pub const NAME: &str = "meshward-ready";

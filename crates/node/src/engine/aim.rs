@@ -203,3 +203,6 @@ fn say(state: &State, says: Says, reason: &str) -> Step {
         _ => Step::Say { says, reason: reason.to_string() },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use meshward_redirect::rtnl::{RouteError, RouteSocket};
 
 use super::aim::InForce;
 use super::desired::Wish;
-use crate::gate::{self, OpenGate, Proof};
+use crate::gate::{self, OpenGate, Place, Proof};
 
 /// Why work in a namespace failed.
 #[derive(Debug, thiserror::Error)]
@@ -114,10 +114,12 @@ impl Hold {
     /// Programs, reads back, locks, and listens for changes from then on.
     pub(super) fn put(&mut self, wish: &Wish, lock: program::Options, now: String) -> Result<Put, HoldError> {
         let start = Instant::now();
-        let global = self.namespace.run(|| RouteSocket::open()?.has_global_ipv6())??;
+        let look = || Ok::<_, RouteError>((RouteSocket::open()?.has_global_ipv6()?, gate::ways_out()));
+        let (global, ways_out) = self.namespace.run(look)??;
         let surroundings = Surroundings { global_ipv6: Some(global) };
         let rules = dialect::build(wish.mesh, &wish.settings, surroundings)?.rules;
-        let (fingerprint, proofs) = (rules.fingerprint(), gate::proofs(&rules, &self.expected, wish.wait));
+        let place = Place { addresses: &self.expected, ways_out: &ways_out, wait: wish.wait };
+        let (fingerprint, proofs) = (rules.fingerprint(), gate::proofs(&rules, place));
         let again = self.keeper.is_some();
         let done = match &mut self.keeper {
             Some(keeper) => keeper.replace(rules)?,

@@ -188,6 +188,9 @@ impl Index {
 
     /// Whether all has been done about a sandbox that can be done at once; none while that goes on.
     pub(super) fn outcome(&self, located: &Located) -> Option<Outcome> {
+        if self.excluded.contains(&located.namespace) {
+            return Some(Outcome::Settled);
+        }
         let id = sandboxes::id(located);
         let Some((key, _)) = self.sandboxes.get(&id) else {
             // Stopped already, or of a pod that is still asked about.
@@ -353,3 +356,6 @@ impl Index {
         touched
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -84,6 +84,9 @@ fn standing(known: Known<'_>) -> Option<(Phase, String, Option<Mesh>)> {
         Desired::Refused { message } => Some((Phase::Refused, message.clone(), None)),
         Desired::Rules(wish) => {
             let (phase, reason) = match state {
+                None if known.sandbox.is_some() => {
+                    (Phase::Waiting, "the rules are being put in force".to_string())
+                }
                 None => (Phase::Waiting, "its network namespace is not known yet".to_string()),
                 Some(_) if failure.is_some() => (Phase::Failed, failure.unwrap_or_default()),
                 Some(state) => match (&state.rules, &state.gate) {

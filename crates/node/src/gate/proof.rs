@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use ipnet::IpNet;
 use meshward_redirect::net::{Family, Protocol};
@@ -19,9 +19,9 @@ const NOBODYS: [IpAddr; 4] = [
     IpAddr::V4(Ipv4Addr::new(203, 0, 113, 2)),
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2)),
 ];
-/// Addresses that Istio's proxy calls the pod's own ports by (its inbound pass-through, `InboundPassthroughBindIpv4`).
-const OWN: [IpAddr; 2] =
-    [IpAddr::V4(Ipv4Addr::new(127, 0, 0, 6)), IpAddr::V6(Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 6))];
+/// The address that Istio's proxy calls the pod's own ports by (`InboundPassthroughBindIpv4`). Its IPv6 one proves
+/// nothing: such a call comes from that address too, which the rules let pass.
+const OWN: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 6);
 /// A port that no known program uses, then some that lists name.
 const PORTS: [u16; 4] = [1404, 80, 443, 8080];
 /// How many addresses, ports and users of a rule set are tried in each family.
@@ -49,13 +49,38 @@ impl fmt::Display for Proof {
     }
 }
 
-/// The proofs of `rules` in a pod with these addresses, for a wait container of this user and group: at most one of each
-/// direction and family, none where the rules have no such connection.
-pub fn proofs(rules: &RuleSet, addresses: &[IpAddr], wait: (u32, u32)) -> Vec<Proof> {
-    let environment = Environment { addresses: addresses.to_vec(), ..Environment::default() };
-    let families = rules.families().iter();
-    let outbound = families.clone().filter_map(|family| outbound(rules, &environment, *family, wait));
-    let inbound = families.filter_map(|family| inbound(rules, &environment, *family));
+/// The families in which the calling thread's namespace has a way out. Without one a call fails before any rule sees
+/// it, and would prove nothing. Nothing is sent: a UDP socket only looks its route up.
+pub fn ways_out() -> Vec<Family> {
+    let ways = NOBODYS.into_iter().filter(|address| {
+        let own: IpAddr = match address {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        UdpSocket::bind((own, 0)).and_then(|socket| socket.connect((*address, PORTS[0]))).is_ok()
+    });
+    let families: BTreeSet<Family> = ways.map(Family::of).collect();
+    families.into_iter().collect()
+}
+
+/// What is known of the pod that the rules are tried in.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// Its addresses, as far as they are known.
+    pub addresses: &'a [IpAddr],
+    /// As [`ways_out`] found them.
+    pub ways_out: &'a [Family],
+    /// User and group of whoever tries.
+    pub wait: (u32, u32),
+}
+
+/// The proofs of `rules` there: at most one outbound of each family and one inbound, none where the rules have no such
+/// connection.
+pub fn proofs(rules: &RuleSet, place: Place<'_>) -> Vec<Proof> {
+    let environment = Environment { addresses: place.addresses.to_vec(), ..Environment::default() };
+    let families = rules.families().iter().filter(|family| place.ways_out.contains(family));
+    let outbound = families.filter_map(|family| outbound(rules, &environment, *family, place.wait));
+    let inbound = inbound(rules, &environment);
     outbound.chain(inbound).collect()
 }
 
@@ -77,11 +102,10 @@ fn outbound(
 }
 
 /// Calls of the proxy to its own pod, which some meshes send through their inbound rules.
-fn inbound(rules: &RuleSet, environment: &Environment, family: Family) -> Option<Proof> {
-    let to = OWN.into_iter().find(|address| Family::of(*address) == family)?;
+fn inbound(rules: &RuleSet, environment: &Environment) -> Option<Proof> {
     users(rules).into_iter().find_map(|user| {
         PORTS.into_iter().find_map(|port| {
-            let to = SocketAddr::new(to, port);
+            let to = SocketAddr::new(OWN.into(), port);
             let port = redirected(rules, environment, to, Owner { uid: user, gid: user })?;
             Some(Proof { to, port, user: Some(user) })
         })
@@ -91,10 +115,7 @@ fn inbound(rules: &RuleSet, environment: &Environment, family: Family) -> Option
 /// The port of the pod that a connection arrives at instead of where it is made to.
 fn redirected(rules: &RuleSet, environment: &Environment, to: SocketAddr, owner: Owner) -> Option<u16> {
     let from = match to.ip() {
-        ip if is_own(ip) => match ip {
-            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => ip,
-        },
+        ip if ip.is_loopback() => Ipv4Addr::LOCALHOST.into(),
         ip => environment.address(Family::of(ip)).unwrap_or(match ip {
             IpAddr::V4(_) => Ipv4Addr::new(10, 77, 0, 2).into(),
             IpAddr::V6(_) => Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 2).into(),
@@ -122,10 +143,6 @@ fn redirected(rules: &RuleSet, environment: &Environment, to: SocketAddr, owner:
     }
 }
 
-fn is_own(ip: IpAddr) -> bool {
-    ip.is_loopback() || OWN.contains(&ip)
-}
-
 fn matches(rules: &RuleSet) -> impl Iterator<Item = &Match> {
     rules.rules().flat_map(|(_, _, rule)| &rule.matches)
 }
@@ -138,7 +155,7 @@ fn targets(rules: &RuleSet, family: Family) -> Vec<IpAddr> {
     });
     let all = NOBODYS.into_iter().chain(named).filter(|address| Family::of(*address) == family);
     let mut seen = BTreeSet::new();
-    all.filter(|address| !is_own(*address) && !address.is_unspecified())
+    all.filter(|address| !address.is_loopback() && !address.is_unspecified())
         .filter(|address| seen.insert(*address))
         .take(MOST)
         .collect()
@@ -167,4 +184,68 @@ fn users(rules: &RuleSet) -> Vec<u32> {
     });
     let mut seen = BTreeSet::new();
     named.filter(|user| seen.insert(*user)).take(MOST).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use meshward_redirect::Mesh;
+    use meshward_redirect::dialect::{self, Origin, Settings, Surroundings};
+
+    use super::*;
+
+    fn words(mesh: Mesh, options: &[(&str, &str)], wait: u32) -> String {
+        let mut settings = Settings::new(dialect::flags_of(mesh));
+        for (option, value) in options {
+            settings.set(option, *value, Origin::Default);
+        }
+        let rules = dialect::build(mesh, &settings, Surroundings { global_ipv6: Some(false) }).unwrap().rules;
+        let place = Place {
+            addresses: &["10.244.0.7".parse().unwrap()],
+            ways_out: &[Family::Ipv4],
+            wait: (wait, wait),
+        };
+        let proofs = proofs(&rules, place);
+        proofs.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn proofs_are_what_the_rules_capture() {
+        let all = ("istio-service-cidr", "*");
+        let inbound = "in=127.0.0.6:1404>15006@1337";
+        let istio: &[(&[(&str, &str)], String)] = &[
+            (&[all, ("istio-inbound-ports", "*")], format!("out=192.0.2.2:1404>15001 {inbound}")),
+            // Without an inbound list the proxy's calls to itself are still sent through the inbound rules.
+            (&[all], format!("out=192.0.2.2:1404>15001 {inbound}")),
+            (
+                &[all, ("istio-local-outbound-ports-exclude", "1404")],
+                "out=192.0.2.2:80>15001 in=127.0.0.6:80>15006@1337".into(),
+            ),
+            (&[("istio-service-cidr", "10.96.0.0/16")], format!("out=10.96.0.1:1404>15001 {inbound}")),
+            (
+                &[all, ("istio-service-exclude-cidr", "192.0.2.0/24")],
+                format!("out=198.51.100.2:1404>15001 {inbound}"),
+            ),
+            (
+                &[("istio-service-cidr", ""), ("istio-outbound-ports", "9000")],
+                format!("out=192.0.2.2:9000>15001 {inbound}"),
+            ),
+            (&[("istio-service-cidr", "")], inbound.to_string()),
+        ];
+        for (options, expected) in istio {
+            assert_eq!(&words(Mesh::Istio, options, 65532), expected, "{options:?}");
+        }
+        // Whoever is exempt cannot prove anything.
+        assert_eq!(words(Mesh::Istio, &[all], 1337), inbound);
+    }
+
+    #[test]
+    fn every_mesh_has_its_proof() {
+        let linkerd = words(Mesh::Linkerd, &[("proxy-uid", "2102")], 65532);
+        assert_eq!(linkerd, "out=192.0.2.2:1404>4140");
+        assert_eq!(words(Mesh::Linkerd, &[("proxy-uid", "2102")], 2102), "");
+        for mesh in [Mesh::Kuma, Mesh::Consul] {
+            let text = words(mesh, &[], 65532);
+            assert!(text.starts_with("out=192.0.2.2:1404>15001"), "{mesh}: {text}");
+        }
+    }
 }

@@ -23,7 +23,11 @@ impl Index {
             return;
         }
         let unknown = matches!(pod.desired, None | Some(Desired::Unknown));
-        let asking = sandboxes.iter().find(|(_, sandbox)| sandbox.started && sandbox.recorded.is_none());
+        let asking = sandboxes.iter().find(|(_, sandbox)| {
+            sandbox.started
+                && sandbox.recorded.is_none()
+                && !self.excluded.contains(&sandbox.located.namespace)
+        });
         if unknown
             && pod.view.is_none()
             && !pod.fetching
