@@ -25,7 +25,7 @@ const SOON: Duration = Duration::from_secs(30);
 /// A client, and a namespace of its own; none without a cluster.
 async fn cluster(namespace: &str) -> Option<Client> {
     let Some(path) = std::env::var_os("MESHWARD_TEST_KUBECONFIG") else {
-        println!("skipped: MESHWARD_TEST_KUBECONFIG is not set");
+        eprintln!("skipped: MESHWARD_TEST_KUBECONFIG is not set");
         return None;
     };
     let access = Access {
