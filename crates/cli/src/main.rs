@@ -28,6 +28,7 @@ Examples:
   meshward swap deployment.yaml -o diff
   meshward check --level restricted manifests/
   meshward explain pod.yaml
+  meshward status
   meshward demo
 
 Exit codes: 0 fine, 1 drift or a violation was found, 2 wrong input, 3 could not be done here";
@@ -50,6 +51,7 @@ enum Verb {
     Check(verb::check::Arguments),
     Explain(verb::explain::Arguments),
     Jp(verb::jp::Arguments),
+    Status(verb::status::Arguments),
     Version(verb::version::Arguments),
     Completions(verb::completions::Arguments),
     Generate(verb::generate::Arguments),
@@ -70,6 +72,7 @@ fn run(verb: Verb) -> Outcome {
         Verb::Check(arguments) => verb::check::run(arguments),
         Verb::Explain(arguments) => verb::explain::run(arguments),
         Verb::Jp(arguments) => verb::jp::run(arguments),
+        Verb::Status(arguments) => verb::status::run(arguments),
         Verb::Version(arguments) => verb::version::run(arguments),
         Verb::Completions(arguments) => verb::completions::run(arguments),
         Verb::Generate(arguments) => verb::generate::run(arguments),
