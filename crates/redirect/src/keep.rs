@@ -4,14 +4,20 @@
 //!
 //! ```text
 //! nf_tables notes ─► react ─► ours, by somebody else (or notes lost)? ─► check ─► drift? ─► program ─► Repair
-//! caller's timer ──► recheck ──────────────────────────────────────────────┘
+//! caller's timer ──► recheck ─► another generation, or routing gone? ─────┘
 //! ```
+
+#[cfg(test)]
+mod tests;
 
 use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::netns::NetNs;
-use crate::nft::{Event, NfSocket, Process, Watch};
-use crate::program::{self, Drift, Options, ProgramError, Programmed, Target};
+use crate::nft::{self, Event, NfSocket, Process, Watch};
+use crate::program::{
+    self, Drift, LockState, Options, ProgramError, Programmed, Removed, RoutingItem, Target,
+};
+use crate::rtnl::RouteSocket;
 use crate::ruleset::RuleSet;
 
 /// Rules being kept in force in one namespace.
@@ -20,10 +26,15 @@ pub struct Keeper {
     namespace: NetNs,
     rules: RuleSet,
     options: Options,
+    lock: LockState,
     /// The socket that holds the lock of our table; none with the iptables backends.
     socket: Option<NfSocket>,
+    /// Only opened for rules that need routing.
+    route: Option<RouteSocket>,
     /// None where nf_tables cannot be listened to; then only [`Keeper::recheck`] finds changes.
     watch: Option<Watch>,
+    /// The generation of nf_tables at which the rules were last read back and right.
+    verified: Option<u32>,
 }
 
 /// A difference that was found and put right.
@@ -36,7 +47,8 @@ pub struct Repair {
 }
 
 impl Keeper {
-    /// Puts `rules` in force, listening first so that no change after it is missed.
+    /// Puts `rules` in force, listening first so that no change after it is missed. Rules that are in force already
+    /// are adopted as they are, with their lock ([`Programmed::changed`] is false then).
     ///
     /// # Errors
     /// As [`program::program`].
@@ -46,10 +58,25 @@ impl Keeper {
         options: Options,
     ) -> Result<(Self, Programmed), ProgramError> {
         // Without nf_tables there is nothing to listen to: that is what `recheck` is for.
-        let watch = namespace.run(|| Watch::open(rules.mesh))?.ok();
-        let mut done = program::program(&namespace, &rules, &options)?;
-        let socket = done.socket.take();
-        Ok((Self { namespace, rules, options, socket, watch }, done))
+        let listen = || Watch::open(rules.mesh).ok();
+        let (mut done, watch) = program::program_and(Target::from(&namespace), &rules, &options, listen)?;
+        let (lock, socket) = (done.lock, done.socket.take());
+        Ok((Self { namespace, rules, options, lock, socket, route: None, watch, verified: None }, done))
+    }
+
+    /// The namespace.
+    pub fn namespace(&self) -> &NetNs {
+        &self.namespace
+    }
+
+    /// The rules that are kept.
+    pub fn rules(&self) -> &RuleSet {
+        &self.rules
+    }
+
+    /// Who may change our table, as of the last look.
+    pub fn lock(&self) -> LockState {
+        self.lock
     }
 
     /// Readable when something changed; none when changes are not told (see [`Keeper::recheck`]).
@@ -79,21 +106,104 @@ impl Keeper {
     }
 
     /// Looks without having been told: the safety net beneath [`Keeper::react`], and the only way to notice changes
-    /// of iptables rules or of routing.
+    /// of iptables rules or of routing, or that whoever held the lock before us is gone.
+    ///
+    /// Cheap while nothing changes. Every transaction on any table raises the namespace's generation
+    /// ([`nft::generation`]), so at the generation that was read back last the rules are what they were, and one
+    /// question with a number for an answer replaces the read-back. The lock needs no question either, once it is
+    /// ours: only closing our socket ends it. Routing has no generation, so rules that need it (TPROXY, Istio's
+    /// address on `lo`) have it listed each time.
     ///
     /// # Errors
     /// As [`program::program`].
     pub fn recheck(&mut self) -> Result<Option<Repair>, ProgramError> {
-        self.repair(None)
+        if self.is_verified()? && self.missing_routing()?.is_empty() { Ok(None) } else { self.repair(None) }
+    }
+
+    /// Puts other rules in force in place of those that are kept, in one transaction: no packet meets neither or
+    /// both. Rules of another mesh come first and those before go after them.
+    ///
+    /// # Errors
+    /// As [`program::program`]: the rules from before are in force and kept, unless the error says that the new ones
+    /// are.
+    pub fn replace(&mut self, rules: RuleSet) -> Result<Programmed, ProgramError> {
+        self.verified = None;
+        let replaced = self.put(&rules);
+        if let Err(error) = &replaced
+            && !error.leaves_new_rules()
+        {
+            return replaced;
+        }
+        let before = std::mem::replace(&mut self.rules, rules);
+        if before.mesh != self.rules.mesh {
+            if let Some(watch) = &mut self.watch {
+                watch.follow(self.rules.mesh);
+            }
+            let target = Target { namespace: &self.namespace, socket: self.socket.as_ref() };
+            program::cleanup(target, Some(before.mesh), &self.options)
+                .map_err(|cause| ProgramError::LeftOver { cause: Box::new(cause) })?;
+        }
+        replaced
+    }
+
+    /// Takes the rules away, and what they needed. Drop the keeper then, off the hot path (the kernel frees the rules
+    /// while its socket closes, some 11 ms); asked again, it would put them back.
+    ///
+    /// # Errors
+    /// As [`program::cleanup`].
+    pub fn remove(&mut self) -> Result<Removed, ProgramError> {
+        self.verified = None;
+        let target = Target { namespace: &self.namespace, socket: self.socket.as_ref() };
+        program::cleanup(target, Some(self.rules.mesh), &self.options)
+    }
+
+    /// Whether what is in force in nf_tables was read back since the last change of anything there.
+    fn is_verified(&self) -> Result<bool, ProgramError> {
+        let (Some(socket), Some(verified)) = (&self.socket, self.verified) else { return Ok(false) };
+        // Losing its owner is the one change of a table that no generation tells.
+        Ok(self.lock != LockState::HeldByOther && nft::generation(socket)? == verified)
+    }
+
+    fn missing_routing(&mut self) -> Result<Vec<RoutingItem>, ProgramError> {
+        let items = program::routing_of(&self.rules);
+        if items.is_empty() {
+            return Ok(items);
+        }
+        let route = match self.route.take() {
+            Some(route) => route,
+            None => self.namespace.run(RouteSocket::open)??,
+        };
+        Ok(program::missing_routing(self.route.insert(route), &items)?)
     }
 
     fn repair(&mut self, by: Option<Process>) -> Result<Option<Repair>, ProgramError> {
+        // Asked first: what changes while the rules are read back makes it another generation.
+        self.verified = self.socket.as_ref().map(nft::generation).transpose()?;
         let target = Target { namespace: &self.namespace, socket: self.socket.as_ref() };
-        let Some(drift) = program::check(target, &self.rules, &self.options)? else { return Ok(None) };
-        let mut done = program::program(target, &self.rules, &self.options)?;
+        let drift = program::check(target, &self.rules, &self.options)?;
+        if drift.is_some() || self.is_orphaned()? {
+            self.verified = None;
+            let rules = self.rules.clone();
+            self.put(&rules)?;
+        }
+        Ok(drift.map(|drift| Repair { by, drift }))
+    }
+
+    /// Whether somebody else held the lock and does no longer.
+    fn is_orphaned(&self) -> Result<bool, ProgramError> {
+        let Some(socket) = self.socket.as_ref().filter(|_| self.lock == LockState::HeldByOther) else {
+            return Ok(false);
+        };
+        Ok(nft::state(socket, self.rules.mesh)?.is_some_and(|table| table.owner.is_none()))
+    }
+
+    fn put(&mut self, rules: &RuleSet) -> Result<Programmed, ProgramError> {
+        let target = Target { namespace: &self.namespace, socket: self.socket.as_ref() };
+        let mut done = program::program(target, rules, &self.options)?;
+        self.lock = done.lock;
         if let Some(socket) = done.socket.take() {
             self.socket = Some(socket);
         }
-        Ok(Some(Repair { by, drift }))
+        Ok(done)
     }
 }
