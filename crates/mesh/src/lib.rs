@@ -51,6 +51,7 @@ pub use object::pods;
 pub use patch::patch;
 pub use pod::{LONGEST_ANNOTATION, MOST_ENTRIES, PodTemplate};
 pub use problem::{PlanError, Problem, Warning};
+pub use record::{Recorded, recorded};
 pub use status::{CONDITION, Phase, PodRecord, STATUS_ANNOTATION};
 pub use swap::{
     Change, Left, Refusal, SwapError, SwapOptions, Swapped, SwappedPod, Unchanged, Validators,

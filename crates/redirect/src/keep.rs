@@ -35,6 +35,8 @@ pub struct Keeper {
     watch: Option<Watch>,
     /// The generation of nf_tables at which the rules were last read back and right.
     verified: Option<u32>,
+    /// Whether tables of others were changed since somebody asked.
+    elsewhere: bool,
 }
 
 /// A difference that was found and put right.
@@ -61,12 +63,21 @@ impl Keeper {
         let listen = || Watch::open(rules.mesh).ok();
         let (mut done, watch) = program::program_and(Target::from(&namespace), &rules, &options, listen)?;
         let (lock, socket) = (done.lock, done.socket.take());
-        Ok((Self { namespace, rules, options, lock, socket, route: None, watch, verified: None }, done))
-    }
-
-    /// The namespace.
-    pub fn namespace(&self) -> &NetNs {
-        &self.namespace
+        // What was checked once stays so: the namespace is held by its descriptor, and a pod that ends loses its
+        // addresses before it loses its rules.
+        let options = Options { expect_ips: Vec::new(), ..options };
+        let keeper = Self {
+            namespace,
+            rules,
+            options,
+            lock,
+            socket,
+            route: None,
+            watch,
+            verified: None,
+            elsewhere: false,
+        };
+        Ok((keeper, done))
     }
 
     /// The rules that are kept.
@@ -94,12 +105,12 @@ impl Keeper {
         let mut look = false;
         while let Some(event) = self.watch.as_mut().map(Watch::next_event).transpose()?.flatten() {
             match event {
-                Event::Overflow => look = true,
+                Event::Overflow => (look, self.elsewhere) = (true, true),
                 Event::Change { ours: true, by: process, port, .. } if Some(port) != own => {
                     look = true;
                     by.get_or_insert(process);
                 }
-                Event::Change { .. } => {}
+                Event::Change { port, .. } => self.elsewhere |= Some(port) != own,
             }
         }
         if look { self.repair(by) } else { Ok(None) }
@@ -146,15 +157,29 @@ impl Keeper {
         replaced
     }
 
-    /// Takes the rules away, and what they needed. Drop the keeper then, off the hot path (the kernel frees the rules
-    /// while its socket closes, some 11 ms); asked again, it would put them back.
+    /// Takes away every rule of ours, of whatever mesh, and what they needed. Drop the keeper then, off the hot path (the
+    /// kernel frees the rules while its socket closes, some 11 ms); asked again, it would put them back.
     ///
     /// # Errors
     /// As [`program::cleanup`].
-    pub fn remove(&mut self) -> Result<Removed, ProgramError> {
-        self.verified = None;
+    pub fn remove(&self) -> Result<Removed, ProgramError> {
         let target = Target { namespace: &self.namespace, socket: self.socket.as_ref() };
-        program::cleanup(target, Some(self.rules.mesh), &self.options)
+        program::cleanup(target, None, &self.options)
+    }
+
+    /// Whether [`Keeper::react`] heard of changes of others' tables since the last time this was asked.
+    pub fn take_elsewhere(&mut self) -> bool {
+        std::mem::take(&mut self.elsewhere)
+    }
+
+    /// What others have on our hooks in nf_tables and could decide before our rules, as [`Programmed::foreign`] tells
+    /// it; nothing with the iptables backends.
+    ///
+    /// # Errors
+    /// As reading the chains does.
+    pub fn foreign(&self) -> Result<Vec<String>, ProgramError> {
+        let chains = self.socket.as_ref().map(nft::chain_places).transpose()?;
+        Ok(program::foreign_chains(&chains.unwrap_or_default()))
     }
 
     /// Whether what is in force in nf_tables was read back since the last change of anything there.

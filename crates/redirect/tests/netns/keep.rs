@@ -9,7 +9,7 @@ use meshward_redirect::program::{LockState, Options, ProgramError};
 use meshward_redirect::{Mesh, RuleSet};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::bed::{namespace, run};
+use crate::bed::{feed, namespace, run};
 use crate::fixture::{everything, small};
 
 fn start(namespace: &NetNs, rules: RuleSet, lock: Lock) -> Keeper {
@@ -74,7 +74,7 @@ fn a_refused_replacement_leaves_what_was_kept() {
 #[test]
 fn what_is_kept_goes_for_good_though_it_is_locked() {
     let Some(namespace) = namespace() else { return };
-    let mut keeper = start(&namespace, everything(), Lock::IfAvailable);
+    let keeper = start(&namespace, everything(), Lock::IfAvailable);
     if keeper.lock() == LockState::Held {
         let tamper = || Command::new("nft").args(["delete", "table", "inet", "meshward_istio"]).output();
         assert!(!namespace.run(tamper).unwrap().unwrap().status.success());
@@ -115,4 +115,18 @@ fn a_look_finds_missing_routing_though_no_rule_changed() {
         assert_eq!((repair.drift.rules, repair.drift.routing.len()), (None, 1), "{arguments}");
         assert!(keeper.recheck().unwrap().is_none(), "{arguments}");
     }
+}
+
+#[test]
+fn chains_of_others_on_our_hooks_are_told() {
+    let Some(namespace) = namespace() else { return };
+    let mut keeper = start(&namespace, small(Mesh::Linkerd, true, 4140), Lock::IfAvailable);
+    assert!(keeper.react().unwrap().is_none());
+    assert_eq!((keeper.take_elsewhere(), keeper.foreign().unwrap()), (false, vec![]));
+    let table = "table ip other { chain first { type nat hook output priority -200; tcp dport 80 accept; } }";
+    feed(&namespace, "nft", &["-f", "-"], table);
+    assert!(keeper.react().unwrap().is_none());
+    assert_eq!([keeper.take_elsewhere(), keeper.take_elsewhere()], [true, false]);
+    let told = "chain first of table ip other (nat, output, priority -200)";
+    assert_eq!(keeper.foreign().unwrap(), [told]);
 }
