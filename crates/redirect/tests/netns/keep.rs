@@ -123,10 +123,12 @@ fn chains_of_others_on_our_hooks_are_told() {
     let mut keeper = start(&namespace, small(Mesh::Linkerd, true, 4140), Lock::IfAvailable);
     assert!(keeper.react().unwrap().is_none());
     assert_eq!((keeper.take_elsewhere(), keeper.foreign().unwrap()), (false, vec![]));
-    let table = "table ip other { chain first { type nat hook output priority -200; tcp dport 80 accept; } }";
+    let table = "table ip other {
+        chain early { type nat hook output priority -150; tcp dport 80 accept; }
+    }";
     feed(&namespace, "nft", &["-f", "-"], table);
     assert!(keeper.react().unwrap().is_none());
     assert_eq!([keeper.take_elsewhere(), keeper.take_elsewhere()], [true, false]);
-    let told = "chain first of table ip other (nat, output, priority -200)";
+    let told = "chain early of table ip other (nat, output, priority -150)";
     assert_eq!(keeper.foreign().unwrap(), [told]);
 }
