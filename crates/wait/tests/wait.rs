@@ -35,12 +35,15 @@ fn pod() -> Option<Bed> {
 
 fn put_rules_in_force(bed: &Bed) {
     let mut settings = Settings::new(istio::FLAGS);
-    for (option, value) in [("istio-inbound-ports", "*"), ("istio-service-cidr", "*"), ("proxy-uid", "1337")]
-    {
+    for (option, value) in [
+        ("istio-inbound-ports", "*"),
+        ("istio-service-cidr", "*"),
+        ("proxy-uid", "1337"),
+        ("dual-stack", "true"),
+    ] {
         settings.set(option, value, Origin::Default);
     }
-    let rules =
-        dialect::build(Mesh::Istio, &settings, Surroundings { global_ipv6: Some(true) }).unwrap().rules;
+    let rules = dialect::build(Mesh::Istio, &settings, Surroundings::of(&bed.pod_addresses())).unwrap().rules;
     let namespace = NetNs::open(bed.pod.path()).unwrap();
     program(&namespace, &rules, &Options::default()).unwrap();
 }
