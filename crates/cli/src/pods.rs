@@ -152,8 +152,8 @@ pub(crate) struct Context<'a> {
 impl Context<'_> {
     fn judge(&self, namespace: Option<&Value>, surroundings: Surroundings) -> Result<Judged, Vec<String>> {
         let title = self.title();
-        let (wanted, warnings) = meshward_mesh::plan_with_warnings(self.pod, namespace)
-            .map_err(|error| self.problems(&error))?;
+        let (wanted, warnings) =
+            meshward_mesh::plan_with_warnings(self.pod, namespace).map_err(|error| self.problems(&error))?;
         let plan = match wanted {
             Wanted::Nothing(reason) => {
                 warnings.iter().for_each(|warning| self.warn(warning));
