@@ -152,9 +152,13 @@ pub(crate) struct Context<'a> {
 impl Context<'_> {
     fn judge(&self, namespace: Option<&Value>, surroundings: Surroundings) -> Result<Judged, Vec<String>> {
         let title = self.title();
-        let wanted = meshward_mesh::plan(self.pod, namespace).map_err(|error| self.problems(&error))?;
+        let (wanted, warnings) =
+            meshward_mesh::plan_with_warnings(self.pod, namespace).map_err(|error| self.problems(&error))?;
         let plan = match wanted {
-            Wanted::Nothing(reason) => return Ok(Judged { title, rules: Err(reason) }),
+            Wanted::Nothing(reason) => {
+                warnings.iter().for_each(|warning| self.warn(warning));
+                return Ok(Judged { title, rules: Err(reason) });
+            }
             Wanted::Redirect(plan) => plan,
         };
         plan.warnings.iter().for_each(|warning| {
@@ -163,6 +167,8 @@ impl Context<'_> {
         });
         let built = dialect::build(plan.mesh, &plan.settings, surroundings)
             .map_err(|error| vec![self.option(&error)])?;
+        // The plan knows the rest already.
+        built.lints.iter().filter(|lint| lint.option == "ipv6").for_each(|lint| self.warn(lint));
         Ok(Judged { title, rules: Ok((plan, built.rules)) })
     }
 

@@ -45,7 +45,7 @@ mod swap;
 mod verdict;
 
 pub use container::Container;
-pub use decide::plan;
+pub use decide::{plan, plan_with_warnings};
 pub use known::{REDIRECT as REDIRECT_ANNOTATION, SWAP as SWAP_KEY};
 pub use object::pods;
 pub use patch::patch;
@@ -55,6 +55,6 @@ pub use record::{Recorded, recorded};
 pub use status::{CONDITION, ConditionStatus, NodeStatus, Phase, PodRecord, PodStatus, STATUS_ANNOTATION};
 pub use swap::{
     Change, Left, Refusal, SwapError, SwapOptions, Swapped, SwappedPod, Unchanged, Validators,
-    WAIT_CONTAINER, WaitExit, swap,
+    WAIT_CONTAINER, WaitExit, WaitUser, swap,
 };
 pub use verdict::{Plan, Proxy, Reason, Setup, Source, Validator, Wanted};

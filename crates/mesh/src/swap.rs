@@ -28,7 +28,7 @@ use serde_json::Value;
 
 use crate::container::Container;
 use crate::decide::plan;
-use crate::findings::{Findings, Role};
+use crate::findings::{Findings, Role, waits_for_the_seed};
 use crate::known::REDIRECT;
 use crate::pod::PodTemplate;
 use crate::verdict::{Plan, Wanted};
@@ -36,7 +36,8 @@ use crate::verdict::{Plan, Wanted};
 use edit::Edit;
 pub use outcome::{Change, Left, SwapError, Swapped, SwappedPod, Unchanged};
 pub use refusal::Refusal;
-pub use wait::{SwapOptions, Validators, WAIT_CONTAINER, WaitExit};
+use wait::Wait;
+pub use wait::{SwapOptions, Validators, WAIT_CONTAINER, WaitExit, WaitUser};
 
 /// Gives the pod as it is to be admitted. `namespace` is the pod's Namespace object, where it is known.
 ///
@@ -65,7 +66,7 @@ pub fn swap(
     }
     let mut edit = Edit::new(pod);
     let mut left = Vec::new();
-    place_wait(&mut edit, &members, options);
+    place_wait(&mut edit, &members, options, &Wait::of(options, &plan));
     for container in members.kept(options) {
         left.extend(harden::harden(&mut edit, pod, &container));
     }
@@ -111,6 +112,8 @@ fn same_rules(
 /// The containers of the pod's mesh, and a wait container that is there already.
 pub(crate) struct Members<'a> {
     mesh: Mesh,
+    /// Those that set up rules, and istio-pod-network-controller's, which waits for its annotation as root: nobody's
+    /// repair controller looks for it, so there is no reason to keep it.
     setups: Vec<Container<'a>>,
     validators: Vec<Container<'a>>,
     proxies: Vec<Container<'a>>,
@@ -120,12 +123,13 @@ pub(crate) struct Members<'a> {
 impl<'a> Members<'a> {
     fn of(pod: &PodTemplate<'a>, mesh: Mesh) -> Self {
         let findings = Findings::of(pod);
-        let all = |role| findings.all(mesh, role).collect();
+        let validators = findings.all(mesh, Role::Validator);
+        let (seeds, validators): (Vec<_>, Vec<_>) = validators.partition(waits_for_the_seed);
         Self {
             mesh,
-            setups: all(Role::Setup),
-            validators: all(Role::Validator),
-            proxies: all(Role::Proxy),
+            setups: findings.all(mesh, Role::Setup).chain(seeds).collect(),
+            validators,
+            proxies: findings.all(mesh, Role::Proxy).collect(),
             wait: pod.containers().find(|container| container.name() == WAIT_CONTAINER),
         }
     }
@@ -167,7 +171,7 @@ impl<'a> Members<'a> {
     }
 }
 
-fn place_wait(edit: &mut Edit, members: &Members<'_>, options: &SwapOptions) {
+fn place_wait(edit: &mut Edit, members: &Members<'_>, options: &SwapOptions, wait: &Wait<'_>) {
     if members.logs_in() {
         members.setups.iter().for_each(|container| harden::log_in_only(edit, container));
     }
@@ -176,13 +180,13 @@ fn place_wait(edit: &mut Edit, members: &Members<'_>, options: &SwapOptions) {
         match members.wait {
             Some(present) => {
                 let place = members.first_to_guard().map_or(present.index(), |at| at.min(present.index()));
-                edit.refresh_wait(&present, place, options);
+                edit.refresh_wait(&present, place, wait);
             }
             None if members.waits(options) => {}
-            None => edit.insert_wait(members.first_to_guard(), options),
+            None => edit.insert_wait(members.first_to_guard(), wait),
         }
         return;
     };
     let place = members.first_to_guard().map_or(first.index(), |guarded| guarded.min(first.index()));
-    edit.replace_with_wait(&replaced, members.wait.as_ref(), place, options);
+    edit.replace_with_wait(&replaced, members.wait.as_ref(), place, wait);
 }

@@ -17,7 +17,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::chain::Fate;
 use super::packet::{Direction, Environment, Packet};
 use super::{Effects, Ending, Error, Step, Trace, Verdict};
-use crate::net::Family;
+use crate::net::{Family, Protocol};
 use crate::ruleset::{CtState, Hook, RuleSet, TableKind};
 
 /// The loopback interface.
@@ -41,7 +41,23 @@ pub(super) struct Passage<'a> {
     pub(super) steps: Vec<Step>,
 }
 
-impl Passage<'_> {
+impl<'a> Passage<'a> {
+    fn new(rules: &'a RuleSet, environment: &'a Environment, packet: &'a Packet) -> Self {
+        let (mark, connection_mark) = (packet.mark, packet.connection_mark);
+        Self {
+            rules,
+            environment,
+            packet,
+            destination: packet.destination,
+            interface: String::new(),
+            tracked: false,
+            effects: Effects { mark, connection_mark, zone: None, logged: vec![] },
+            rewritten: None,
+            tproxy: None,
+            steps: Vec::new(),
+        }
+    }
+
     /// The connection's state as a rule sees it. Before tracking there is no connection, which reads as invalid
     /// (`nft_ct_get_eval`, net/netfilter/nft_ct.c), unless a zone rule attached its template, which reads as new.
     pub(super) fn state(&self) -> CtState {
@@ -106,20 +122,7 @@ impl Passage<'_> {
 /// # Errors
 /// [`Error`] when the kernel would not load the rules: a jump into nowhere, or too deep.
 pub fn trace(rules: &RuleSet, packet: &Packet, environment: &Environment) -> Result<Trace, Error> {
-    let effects =
-        Effects { mark: packet.mark, connection_mark: packet.connection_mark, zone: None, logged: vec![] };
-    let mut passage = Passage {
-        rules,
-        environment,
-        packet,
-        destination: packet.destination,
-        interface: String::new(),
-        tracked: false,
-        effects,
-        rewritten: None,
-        tproxy: None,
-        steps: Vec::new(),
-    };
+    let mut passage = Passage::new(rules, environment, packet);
     let ending = match packet.direction {
         Direction::Out => output(&mut passage)?,
         Direction::In => {
@@ -205,7 +208,34 @@ fn input(passage: &mut Passage<'_>, interface: String) -> Result<Ending, Error> 
         return Ok(Ending::Dropped);
     }
     let rewritten_here = !rewritten && passage.rewritten.is_some();
+    if rewritten_here && passage.tproxy.is_some() && loses_the_rest(passage)? {
+        let reason = "TPROXY and nat disagree about the connection: its first packet reaches the transparent \
+                      socket, the others do not, so it never comes about";
+        return Ok(Ending::Discarded { reason: reason.into() });
+    }
     Ok(arrive(passage, rewritten_here))
+}
+
+/// Whether a TCP connection ends with its first packet, which a TPROXY rule took and a nat rule rewrote all the same.
+/// The socket answers under the new address, by which alone its connection is known from then on. So a later packet
+/// that meets TPROXY again, before nat has rewritten it, finds the listener in place of the connection
+/// (`nft_tproxy_eval_v4`, net/netfilter/nft_tproxy.c); and one that does not has to come to the pod by the new address.
+fn loses_the_rest(passage: &Passage<'_>) -> Result<bool, Error> {
+    if passage.packet.protocol != Protocol::Tcp || passage.packet.state != CtState::New {
+        return Ok(false);
+    }
+    let connection_mark = passage.effects.connection_mark;
+    let packet = Packet { state: CtState::Established, connection_mark, ..passage.packet.clone() };
+    let mut later = Passage::new(passage.rules, passage.environment, &packet);
+    later.interface.clone_from(&passage.interface);
+    let raw = hook_of(&mut later, Hook::Prerouting, TableKind::Raw)?;
+    track(&mut later);
+    let mangle = hook_of(&mut later, Hook::Prerouting, TableKind::Mangle)?;
+    if [raw, mangle].contains(&Fate::Dropped) || later.tproxy.is_some() {
+        return Ok(true);
+    }
+    later.destination = passage.destination;
+    Ok(!later.stays())
 }
 
 fn track(passage: &mut Passage<'_>) {
