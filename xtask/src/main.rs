@@ -7,6 +7,7 @@ mod demo;
 mod deny;
 mod docs;
 mod fuzz;
+mod image;
 mod run;
 mod setup;
 mod verify;
@@ -49,6 +50,8 @@ enum Verb {
     },
     /// Check licences, advisories and duplicate crates (needs cargo-deny)
     Deny,
+    /// Build the container images, without Docker: static, reproducible, with a bill of materials
+    Image(image::Arguments),
     /// Write the generated parts of the documentation: command reference, man pages, completions
     Docs {
         /// Change nothing; fail when something is out of date
@@ -65,6 +68,7 @@ fn main() -> anyhow::Result<()> {
         Verb::BenchPeers { arguments } => bench::run(&arguments),
         Verb::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Verb::Deny => deny::run(),
+        Verb::Image(arguments) => image::run(&arguments),
         Verb::Docs { check } => docs::run(check),
     }
 }
