@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout)]
 
 mod bench;
+mod chart;
 mod demo;
 mod deny;
 mod docs;
@@ -10,6 +11,7 @@ mod fuzz;
 mod image;
 mod run;
 mod setup;
+mod tools;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -52,6 +54,12 @@ enum Verb {
     Deny,
     /// Build the container images, without Docker: static, reproducible, with a bill of materials
     Image(image::Arguments),
+    /// Lint the Helm chart, and compare what it renders with what is kept
+    Chart {
+        /// Keep what it renders now
+        #[arg(long)]
+        bless: bool,
+    },
     /// Write the generated parts of the documentation: command reference, man pages, completions
     Docs {
         /// Change nothing; fail when something is out of date
@@ -69,6 +77,7 @@ fn main() -> anyhow::Result<()> {
         Verb::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Verb::Deny => deny::run(),
         Verb::Image(arguments) => image::run(&arguments),
+        Verb::Chart { bless } => chart::verb(bless),
         Verb::Docs { check } => docs::run(check),
     }
 }
