@@ -38,11 +38,15 @@ pub(crate) fn run(helm: &Path, bless: bool) -> Result<()> {
             std::fs::write(&kept, fresh).with_context(|| format!("cannot write {}", kept.display()))?;
             continue;
         }
-        let old = std::fs::read_to_string(&kept).with_context(|| format!("cannot read {}", kept.display()))?;
+        let old =
+            std::fs::read_to_string(&kept).with_context(|| format!("cannot read {}", kept.display()))?;
         if old != fresh {
             let diff = TextDiff::from_lines(&old, &fresh);
             eprintln!("{}", diff.unified_diff().context_radius(3));
-            bail!("the chart renders something else than {}: run `cargo xtask chart --bless` if that is meant", kept.display());
+            bail!(
+                "the chart renders something else than {}: run `cargo xtask chart --bless` if that is meant",
+                kept.display()
+            );
         }
     }
     for (set, said) in REFUSED {

@@ -43,7 +43,10 @@ pub(crate) fn helm() -> Result<PathBuf> {
         .arg("helm.sh/helm/v4/cmd/helm")
         .current_dir(run::root().join("xtask/tools"))
         .envs([("CGO_ENABLED", "0"), ("GOFLAGS", "-mod=readonly"), ("GOTOOLCHAIN", "local")]);
-    run::step(&format!("building helm from its Go module into {} (once, minutes)", path.display()), &mut command)?;
+    run::step(
+        &format!("building helm from its Go module into {} (once, minutes)", path.display()),
+        &mut command,
+    )?;
     std::fs::rename(&unfinished, &path).with_context(|| format!("cannot put {} in place", path.display()))?;
     Ok(path)
 }
@@ -63,7 +66,9 @@ fn helm_path() -> Result<PathBuf> {
 /// Fails with what to do when there is no Go toolchain.
 pub(crate) fn need_go(what: &str) -> Result<()> {
     if !run::works("go", &["version"]) {
-        bail!("{what} is built from its Go module, and there is no go on the PATH: install Go 1.26 or newer (https://go.dev/dl)");
+        bail!(
+            "{what} is built from its Go module, and there is no go on the PATH: install Go 1.26 or newer (https://go.dev/dl)"
+        );
     }
     Ok(())
 }
