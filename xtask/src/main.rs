@@ -7,6 +7,7 @@ mod chart;
 mod demo;
 mod deny;
 mod docs;
+mod e2e;
 mod fuzz;
 mod image;
 mod run;
@@ -54,6 +55,8 @@ enum Verb {
     Deny,
     /// Build the container images, without Docker: static, reproducible, with a bill of materials
     Image(image::Arguments),
+    /// Run the end-to-end cases on a real Kubernetes
+    E2e(e2e::Arguments),
     /// Lint the Helm chart, and compare what it renders with what is kept
     Chart {
         /// Keep what it renders now
@@ -77,6 +80,7 @@ fn main() -> anyhow::Result<()> {
         Verb::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Verb::Deny => deny::run(),
         Verb::Image(arguments) => image::run(&arguments),
+        Verb::E2e(arguments) => e2e::run(&arguments),
         Verb::Chart { bless } => chart::verb(bless),
         Verb::Docs { check } => docs::run(check),
     }

@@ -1,6 +1,8 @@
 //! What the chart's kept renderings mean, read as the API server reads them. That the chart still renders them is checked
 //! by `cargo xtask chart`, which has helm.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
 use std::path::PathBuf;
 
 use k8s_openapi::api::apps::v1::DaemonSet;
