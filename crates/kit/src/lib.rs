@@ -1,1 +1,18 @@
 //! What both daemons share, so that logs, probes, shutdown and clients behave alike.
+//!
+//! ```text
+//! log        one subscriber: text for people, JSON for collectors; the level can change while it runs
+//! shutdown   signals ─► CancellationToken ─► tasks end ─► drained, or the names of those that did not
+//! client     a kube client with bounds, and errors that name the likely cause
+//! admin      /healthz /readyz /metrics on TCP; any router on a unix socket
+//! serve      the accept loop beneath admin and TLS: limits, timeouts, drain
+//! tls        certificates that change while connections live; a self-managed authority
+//! backoff    how long to wait before the next attempt
+//! ```
+
+pub mod admin;
+pub mod backoff;
+pub mod client;
+pub mod log;
+pub mod serve;
+pub mod shutdown;

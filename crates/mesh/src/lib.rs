@@ -51,7 +51,8 @@ pub use object::pods;
 pub use patch::patch;
 pub use pod::{LONGEST_ANNOTATION, MOST_ENTRIES, PodTemplate};
 pub use problem::{PlanError, Problem, Warning};
-pub use status::{CONDITION, Phase, PodRecord, STATUS_ANNOTATION};
+pub use record::{Recorded, recorded};
+pub use status::{CONDITION, ConditionStatus, NodeStatus, Phase, PodRecord, PodStatus, STATUS_ANNOTATION};
 pub use swap::{
     Change, Left, Refusal, SwapError, SwapOptions, Swapped, SwappedPod, Unchanged, Validators,
     WAIT_CONTAINER, WaitExit, swap,

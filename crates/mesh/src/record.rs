@@ -16,25 +16,83 @@ use meshward_redirect::net::visible;
 use serde_json::Value;
 
 use crate::known::REDIRECT;
-use crate::problem::{Problem, quoted};
+use crate::pod::PodTemplate;
+use crate::problem::{PlanError, Problem, quoted};
 use crate::scope::{Found, Scope};
 use crate::verdict::Plan;
 
 /// The only version there is.
 const VERSION: u64 = 1;
 
+/// The redirection that was decided at admission, read from the annotation alone.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// Whose rules.
+    pub mesh: Mesh,
+    /// Every option with its value and origin.
+    pub settings: Settings,
+}
+
+impl Recorded {
+    /// The annotation's text in its canonical form.
+    pub fn to_annotation(&self) -> String {
+        canonical(self.mesh, &self.settings)
+    }
+}
+
 impl Plan {
     /// The text of annotation `meshward.dev/redirect` for this plan.
     pub fn to_annotation(&self) -> String {
-        let rules = self.settings.flags().iter().zip(self.settings.all());
-        let settings: BTreeMap<&str, String> = rules
-            .filter(|(flag, _)| flag.effect == Effect::Rules && self.settings.is_set(flag.long))
-            .map(|(flag, setting)| (flag.long, setting.value))
-            .collect();
-        // Serialised by hand only as far as the order of the three keys goes.
-        let settings = serde_json::to_string(&settings).unwrap_or_default();
-        format!(r#"{{"version":{VERSION},"mesh":"{}","settings":{settings}}}"#, self.mesh)
+        canonical(self.mesh, &self.settings)
     }
+}
+
+fn canonical(mesh: Mesh, settings: &Settings) -> String {
+    let rules = settings.flags().iter().zip(settings.all());
+    let settings: BTreeMap<&str, String> = rules
+        .filter(|(flag, _)| flag.effect == Effect::Rules && settings.is_set(flag.long))
+        .map(|(flag, setting)| (flag.long, setting.value))
+        .collect();
+    // Serialised by hand only as far as the order of the three keys goes.
+    let settings = serde_json::to_string(&settings).unwrap_or_default();
+    format!(r#"{{"version":{VERSION},"mesh":"{mesh}","settings":{settings}}}"#)
+}
+
+/// What annotation `meshward.dev/redirect` says, for those who know a pod's annotations and not the pod: the node agent
+/// while the API server is away. None without the annotation, and where another annotation or label contradicts it.
+///
+/// # Errors
+/// [`PlanError`] with every value that is not accepted.
+pub fn recorded(pod: &PodTemplate<'_>) -> Result<Option<Recorded>, PlanError> {
+    let mut scope = Scope::new(pod, None);
+    let read = if scope.problems.is_empty() { from_scope(&mut scope) } else { None };
+    if !scope.problems.is_empty() {
+        return Err(PlanError { object: pod.title(), problems: scope.problems });
+    }
+    Ok(read)
+}
+
+fn from_scope(scope: &mut Scope<'_>) -> Option<Recorded> {
+    let found = scope.on_pod(REDIRECT)?;
+    let document = serde_json::from_str::<Value>(found.value).ok();
+    let name = document.as_ref().and_then(|document| document.get("mesh")?.as_str());
+    let Some(mesh) = Mesh::ALL.into_iter().find(|mesh| Some(mesh.name()) == name) else {
+        let problem = Problem::Value {
+            place: format!("mesh in {}", found.place()),
+            found: quoted(name.unwrap_or(found.value)),
+            accepted: "istio, linkerd, kuma or consul",
+        };
+        scope.problems.push(problem);
+        return None;
+    };
+    if scope.opted_out(mesh).is_some() || scope.seed_skips().is_some() {
+        return None;
+    }
+    let settings = read(scope, mesh, &found)?;
+    if let Err(problems) = dialect::check(mesh, &settings) {
+        scope.problems.extend(problems.into_iter().map(Problem::Option));
+    }
+    Some(Recorded { mesh, settings })
 }
 
 /// Reads the annotation back. None (and problems) when it is not accepted.

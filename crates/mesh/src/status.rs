@@ -88,3 +88,56 @@ pub struct PodRecord {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
+
+/// The value of the annotation [`STATUS_ANNOTATION`]: what of a [`PodRecord`] a reader of the pod needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodStatus {
+    /// Where the pod stands.
+    pub phase: Phase,
+    /// Why; one line.
+    pub reason: String,
+    /// Name of the mesh, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mesh: Option<String>,
+    /// Fingerprint of the rules in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// Id of the sandbox that they are in force in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<String>,
+    /// When they were put in force or found so (RFC 3339, UTC).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+}
+
+/// The answer of `GET /v1/pods` on the agent's admin socket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeStatus {
+    /// The node's name.
+    pub node: String,
+    /// The agent's version.
+    pub version: String,
+    /// Whether every required condition holds.
+    pub ready: bool,
+    /// What readiness is made of.
+    pub conditions: Vec<ConditionStatus>,
+    /// The pods that the agent knows, by namespace and name.
+    pub pods: Vec<PodRecord>,
+}
+
+/// One condition of an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConditionStatus {
+    /// Its name.
+    pub name: String,
+    /// Whether readiness needs it.
+    pub required: bool,
+    /// Whether it holds.
+    pub holds: bool,
+    /// Why not; empty when it holds.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}

@@ -7,5 +7,12 @@
 //! cluster (pods, namespaces) ─ Desired ──┘                       └─ Report ─► pod status, Events, metrics, admin list
 //! ```
 
+pub mod cluster;
+pub mod cni;
+pub mod engine;
+pub mod gate;
+pub mod locate;
 pub mod located;
 pub mod report;
+pub mod run;
+pub mod settings;

@@ -1,10 +1,34 @@
 //! From the engine to people: what changed about a pod, for the reporter to turn into the pod's status, Events, metrics
 //! and the admin list. The engine never waits for the API server.
 
+//!
+//! ```text
+//!                 ┌─► metrics
+//! Report ─► plan ─┼─► display ─► status queue (latest of each pod) ─► one patch of pods/status
+//!                 └─► events: bounded, the same ones counted ───────► events.k8s.io
+//! ```
+
+mod bucket;
+mod display;
+mod events;
+mod metrics;
+mod queue;
+mod reporter;
+mod taint;
+mod write;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use meshward_mesh::PodRecord;
+
+pub use bucket::Bucket;
+pub use display::{Display, Shown};
+pub use events::{EventAction, EventPlan, EventPlanner, Severity};
+pub use metrics::Metrics;
+pub use queue::{Ended, StatusQueue};
+pub use reporter::{Conditions, Reporter, ShownLookup};
+pub use taint::keep_taint;
 
 /// One change of one pod.
 #[derive(Debug, Clone)]

@@ -30,6 +30,7 @@ use survey::{Needed, Survey};
 pub use backend::Backend;
 pub use cleanup::{Removed, cleanup};
 pub use older::{Fate, Older};
+pub(crate) use outcome::foreign_chains;
 pub use outcome::{Drift, LockState, Programmed, RulesDrift};
 pub use routing::RoutingItem;
 

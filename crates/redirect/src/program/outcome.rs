@@ -89,7 +89,7 @@ impl fmt::Display for Drift {
 }
 
 /// Nat base chains of others, for people.
-pub(super) fn foreign_chains(chains: &[ChainPlace]) -> Vec<String> {
+pub(crate) fn foreign_chains(chains: &[ChainPlace]) -> Vec<String> {
     chains.iter().filter_map(ChainPlace::foreign).map(told).collect()
 }
 

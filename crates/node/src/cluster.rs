@@ -1,0 +1,260 @@
+//! What the API server shows: the pods of this node and every namespace. Objects are read as loose JSON, so one that is
+//! not as it should be is told and counted, and stops nothing.
+//!
+//! ```text
+//! list (pages) ─► watch (bookmarks) ─► Input ─► engine
+//!   ▲                 │ gone, broken: backoff with jitter, then watch or list again
+//!   └─────────────────┘
+//! ```
+
+mod loose;
+
+use std::collections::HashMap;
+use std::future::pending;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use futures::StreamExt;
+use kube::Client;
+use kube::api::{Api, ListParams};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
+use meshward_kit::admin::Condition;
+use meshward_kit::backoff::Backoff;
+use meshward_kit::client::RequestError;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::{Answer, Ask, Fetch, Input, MalformedObject, PodView, namespace};
+use crate::report::{Shown, ShownLookup};
+use loose::{Jitter, Loose, Watched};
+
+/// The first pause before the API server is asked again, and the longest: a node should be back soon after it is.
+const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// How many objects one answer may hold.
+const PAGE: u32 = 500;
+
+/// The API server, as far as this node looks at it.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    node: String,
+    malformed: Arc<AtomicU64>,
+    shown: Arc<RwLock<HashMap<String, Shown>>>,
+}
+
+impl Cluster {
+    /// Looks at the pods of `node`.
+    pub fn new(client: Client, node: impl Into<String>) -> Self {
+        Self { client, node: node.into(), malformed: Arc::default(), shown: Arc::default() }
+    }
+
+    /// How many objects were of no use.
+    pub fn malformed(&self) -> u64 {
+        self.malformed.load(Ordering::Relaxed)
+    }
+
+    /// What of ours a pod shows, by its uid, as far as the watch has told.
+    pub fn shown(&self) -> ShownLookup {
+        let shown = Arc::clone(&self.shown);
+        Arc::new(move |uid| shown.read().unwrap_or_else(PoisonError::into_inner).get(uid).cloned())
+    }
+
+    fn pod(&self, object: Value) -> Option<PodView> {
+        let shown = shows(&object);
+        let view = self.useful(PodView::read(object))?;
+        let mut all = self.shown.write().unwrap_or_else(PoisonError::into_inner);
+        match shown.is_empty() {
+            true => all.remove(&view.uid),
+            false => all.insert(view.uid.clone(), shown),
+        };
+        Some(view)
+    }
+
+    fn gone(&self, object: Value) -> Option<PodView> {
+        let view = self.useful(PodView::read(object))?;
+        self.shown.write().unwrap_or_else(PoisonError::into_inner).remove(&view.uid);
+        Some(view)
+    }
+
+    /// Watches the pods of the node until `token` says so or nobody listens. `shown` holds while the API server answers
+    /// and the list is known.
+    pub async fn watch_pods(self, inputs: mpsc::Sender<Input>, shown: Condition, token: CancellationToken) {
+        tokio::select! {
+            () = self.watch(Watched::Pods, inputs, shown) => {}
+            () = token.cancelled() => {}
+        }
+    }
+
+    /// The same for namespaces.
+    pub async fn watch_namespaces(
+        self,
+        inputs: mpsc::Sender<Input>,
+        shown: Condition,
+        token: CancellationToken,
+    ) {
+        tokio::select! {
+            () = self.watch(Watched::Namespaces, inputs, shown) => {}
+            () = token.cancelled() => {}
+        }
+    }
+
+    /// Asks for one pod and its namespace.
+    pub fn fetch(&self) -> Fetch {
+        let cluster = self.clone();
+        Arc::new(move |ask| {
+            let cluster = cluster.clone();
+            Box::pin(async move { cluster.ask(ask).await })
+        })
+    }
+
+    async fn ask(&self, ask: Ask) -> Answer {
+        let Ask { namespace: place, name, .. } = &ask;
+        let pods: Api<Loose> = Api::namespaced_with(self.client.clone(), place, &Watched::Pods.resource());
+        let namespaces: Api<Loose> = Api::all_with(self.client.clone(), &Watched::Namespaces.resource());
+        let (pod, of) = tokio::join!(pods.get_opt(name), namespaces.get_opt(place));
+        let told = |error: RequestError| error.to_string();
+        let pod = pod.map_err(RequestError::of(format!("get pod {place}/{name}"))).map_err(told)?;
+        let of = of.map_err(RequestError::of(format!("get namespace {place}"))).map_err(told)?;
+        let Some(pod) = pod else { return Ok(None) };
+        let view = PodView::read(pod.value).map_err(|error| error.to_string())?;
+        let of = of.and_then(|object| self.useful(namespace(object.value))).map(|(_, value)| value);
+        Ok(Some((view, of)))
+    }
+
+    async fn watch(&self, watched: Watched, inputs: mpsc::Sender<Input>, shown: Condition) {
+        let config = match watched {
+            Watched::Pods => watcher::Config::default().fields(&format!("spec.nodeName={}", self.node)),
+            Watched::Namespaces => watcher::Config::default(),
+        };
+        let api: Api<Loose> = Api::all_with(self.client.clone(), &watched.resource());
+        let events = watcher(api.clone(), config.page_size(PAGE));
+        let mut events = std::pin::pin!(events.backoff(Jitter(Backoff::new(RETRY.0, RETRY.1))));
+        let (mut list, mut listed, mut away) = (Vec::new(), false, false);
+        loop {
+            let event = tokio::select! {
+                event = events.next() => event,
+                // A watch that was taken up again tells nothing until something changes.
+                () = answers(&api, away && listed) => {
+                    away = false;
+                    shown.hold();
+                    continue;
+                }
+            };
+            match event {
+                None => return,
+                Some(Ok(event)) => {
+                    listed |= matches!(event, Event::InitDone);
+                    let input = self.read(watched, event, &mut list);
+                    if listed && (away || input.is_some()) {
+                        away = false;
+                        shown.hold();
+                    }
+                    if let Some(input) = input
+                        && inputs.send(input).await.is_err()
+                    {
+                        return;
+                    }
+                }
+                Some(Err(error)) => {
+                    away = true;
+                    let told = told(watched, error);
+                    if shown.fail(told.clone()) {
+                        tracing::warn!("{told}; trying again");
+                    }
+                }
+            }
+        }
+    }
+
+    /// What an event means for the engine; the objects of a list gather until it is whole.
+    fn read(&self, watched: Watched, event: Event<Loose>, list: &mut Vec<Value>) -> Option<Input> {
+        match event {
+            Event::Init => {
+                list.clear();
+                None
+            }
+            Event::InitApply(object) => {
+                // Trimmed at once: a page of whole objects is large.
+                list.push(object.value);
+                None
+            }
+            Event::InitDone => {
+                let all = std::mem::take(list);
+                Some(match watched {
+                    Watched::Pods => Input::Pods(
+                        all.into_iter().filter_map(|one| self.useful(PodView::read(one))).collect(),
+                    ),
+                    Watched::Namespaces => Input::Namespaces(
+                        all.into_iter().filter_map(|one| self.useful(namespace(one))).collect(),
+                    ),
+                })
+            }
+            Event::Apply(object) => match watched {
+                Watched::Pods => self.pod(object.value).map(Input::Pod),
+                Watched::Namespaces => {
+                    self.useful(namespace(object.value)).map(|(name, value)| Input::Namespace(name, value))
+                }
+            },
+            Event::Delete(object) => match watched {
+                Watched::Pods => self.gone(object.value).map(Input::PodGone),
+                Watched::Namespaces => {
+                    self.useful(namespace(object.value)).map(|(name, _)| Input::NamespaceGone(name))
+                }
+            },
+        }
+    }
+
+    fn useful<T>(&self, read: Result<T, MalformedObject>) -> Option<T> {
+        read.map_err(|error| {
+            self.malformed.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!("the API server shows {error}; it is left out");
+        })
+        .ok()
+    }
+}
+
+/// What of ours an object shows. Only that is read as a pod, since the rest may be of any shape.
+fn shows(object: &Value) -> Shown {
+    let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object);
+    let annotations: serde_json::Map<String, Value> = annotations
+        .into_iter()
+        .flatten()
+        .filter(|(_, value)| value.is_string())
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+    let ours = |one: &&Value| one.get("type").and_then(Value::as_str) == Some(meshward_mesh::CONDITION);
+    let conditions: Vec<&Value> = conditions.into_iter().flatten().filter(ours).collect();
+    let pod = json!({"metadata": {"annotations": annotations}, "status": {"conditions": conditions}});
+    serde_json::from_value(pod).map(|pod| Shown::of(&pod)).unwrap_or_default()
+}
+
+/// Ends when the API server answers; never, unless that is wanted.
+async fn answers(api: &Api<Loose>, wanted: bool) {
+    if !wanted {
+        return pending().await;
+    }
+    let mut pause = Backoff::new(RETRY.0, RETRY.1);
+    loop {
+        tokio::time::sleep(pause.next_delay()).await;
+        if api.list_metadata(&ListParams::default().limit(1)).await.is_ok() {
+            return;
+        }
+    }
+}
+
+fn told(watched: Watched, error: watcher::Error) -> String {
+    let what = watched.name();
+    match error {
+        watcher::Error::InitialListFailed(error) => {
+            RequestError::of(format!("list {what}"))(error).to_string()
+        }
+        watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
+            RequestError::of(format!("watch {what}"))(error).to_string()
+        }
+        other => format!("cannot watch {what}: {other}"),
+    }
+}

@@ -1,0 +1,118 @@
+//! The sources that locate pods, as the settings ask for them, and what readiness says of each.
+
+use anyhow::Context;
+use meshward_kit::admin::{Condition, Readiness};
+use meshward_kit::shutdown::Shutdown;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::cni::{self, InstallSettings, Server, ServerSettings};
+use crate::locate::cri::{Cri, CriState};
+use crate::locate::nri::{Nri, NriState};
+use crate::locate::{CriSettings, NriSettings, PluginIndex, ProcSettings, proc};
+use crate::located::Notice;
+use crate::settings::{Settings, Switch};
+
+/// Starts them.
+///
+/// # Errors
+/// When the CNI plugin is asked for and its socket cannot be made.
+pub(super) fn start(
+    settings: &Settings,
+    shutdown: &Shutdown,
+    readiness: &Readiness,
+    notices: mpsc::Sender<Notice>,
+) -> anyhow::Result<()> {
+    let (locate, token) = (&settings.locate, shutdown.token());
+    let mut connected = watch::channel(NriState::Disconnected { reason: "switched off".into() }).1;
+    if locate.nri.mode != Switch::Off {
+        let nri = Nri::new(
+            NriSettings {
+                socket: locate.nri.socket.clone(),
+                index: format!("{:02}", locate.nri.index).parse::<PluginIndex>()?,
+                deadline: locate.nri.deadline,
+                fail_closed: locate.nri.fail_closed,
+            },
+            notices.clone(),
+        );
+        connected = nri.state();
+        let condition = condition(readiness, "nri", locate.nri.mode);
+        let told = tell(nri.state(), condition, token.clone(), |state| match state {
+            NriState::Connected { .. } => Ok(()),
+            NriState::Disconnected { reason } => Err(reason.clone()),
+        });
+        shutdown.spawn("nri state", told);
+        shutdown.spawn("nri", nri.run(token.clone()));
+    }
+    if locate.cri.mode != Switch::Off {
+        let cri = Cri::new(CriSettings {
+            socket: locate.cri.socket.clone(),
+            poll: locate.cri.poll,
+            events: locate.cri.events,
+            ..CriSettings::default()
+        });
+        let condition = condition(readiness, "cri", locate.cri.mode);
+        let told = tell(cri.state(), condition, token.clone(), |state| match state {
+            CriState::Connected { .. } => Ok(()),
+            CriState::Disconnected { reason } => Err(reason.clone()),
+        });
+        shutdown.spawn("cri state", told);
+        shutdown.spawn("cri", cri.watch(notices.clone(), connected, token.clone()));
+    }
+    if locate.cni.on {
+        let server = ServerSettings { socket: locate.cni.socket.clone(), ..ServerSettings::default() };
+        let server = Server::bind(&server, notices.clone())?;
+        shutdown.spawn("cni", server.run(token.clone()));
+        install(settings, shutdown, readiness)?;
+    }
+    if locate.proc.on {
+        let (root, interval) = (locate.proc.root.clone(), locate.proc.interval);
+        shutdown.spawn("proc", proc::watch(ProcSettings { root, interval }, notices, token));
+    }
+    Ok(())
+}
+
+fn install(settings: &Settings, shutdown: &Shutdown, readiness: &Readiness) -> anyhow::Result<()> {
+    let (cni, token) = (&settings.locate.cni, shutdown.token());
+    let binary = std::env::current_exe().context("cannot tell the agent's own executable")?;
+    let asked = InstallSettings {
+        conf_dir: cni.conf_dir.clone(),
+        bin_dir: cni.bin_dir.clone(),
+        socket: cni.socket.clone(),
+        timeout: cni.timeout,
+        fail_closed: cni.fail_closed,
+        ..InstallSettings::default()
+    };
+    let (state, seen) = watch::channel(Err("not installed yet".to_string()));
+    let condition = readiness.require("cni", "the CNI plugin is not installed yet");
+    shutdown.spawn("cni state", tell(seen, condition, token.clone(), |state| state.clone().map(|_| ())));
+    shutdown.spawn("cni installer", cni::keep(asked, binary, state, token));
+    Ok(())
+}
+
+/// What was asked for by name has to work; what may be there may also not be.
+fn condition(readiness: &Readiness, name: &'static str, mode: Switch) -> Condition {
+    match mode {
+        Switch::On => readiness.require(name, "not connected yet"),
+        Switch::Auto | Switch::Off => readiness.advise(name),
+    }
+}
+
+async fn tell<T: Clone + Send + Sync>(
+    mut state: watch::Receiver<T>,
+    condition: Condition,
+    token: CancellationToken,
+    read: fn(&T) -> Result<(), String>,
+) {
+    loop {
+        let now = read(&state.borrow_and_update());
+        match now {
+            Ok(()) => condition.hold(),
+            Err(reason) => condition.fail(reason),
+        };
+        tokio::select! {
+            () = token.cancelled() => return,
+            changed = state.changed() => if changed.is_err() { return },
+        }
+    }
+}
