@@ -129,7 +129,7 @@ fn check_settings(mesh: Mesh, settings: &Settings) {
     // Of the surroundings, Istio alone takes notice.
     let surroundings: &[Option<bool>] = if mesh == Mesh::Istio { &[None, Some(true)] } else { &[None] };
     for global_ipv6 in surroundings.iter().copied() {
-        match dialect::build(mesh, settings, Surroundings { global_ipv6 }) {
+        match dialect::build(mesh, settings, Surroundings { global_ipv6, ..Surroundings::default() }) {
             Ok(built) => {
                 check_rules(&built.rules);
                 built.lints.iter().for_each(|lint| check_message(&lint.to_string()));

@@ -49,6 +49,9 @@ pub(crate) fn read(scope: &mut Scope<'_>) -> Option<Reading> {
         Some((container, words)) => {
             CommandLine { program: "istio-iptables", container: &container, words }
                 .read(scope, &mut settings)?;
+            if setup.is_none() {
+                dual_stack(scope, &proxies, &configs, &mut settings);
+            }
             Source::InitContainer
         }
         None if scope.on_pod("sidecar.istio.io/status").is_none() && !scope.is_seed_member() => {
@@ -148,6 +151,22 @@ fn annotations<'a>(
             "true",
             derived("redirect-dns, which means every server in CNI mode"),
         );
+    }
+}
+
+/// A validator only looks at loopback addresses; whether the proxy listens on both families stands with the proxy, where
+/// Istio's CNI plugin looks too.
+fn dual_stack<'a>(
+    scope: &mut Scope<'a>,
+    proxies: &[Container<'a>],
+    configs: &ProxyConfigs,
+    settings: &mut Settings,
+) {
+    const OPTION: &str = "dual-stack";
+    if !settings.is_set(OPTION)
+        && let Some((value, origin)) = configs.variable(scope, proxies, "ISTIO_DUAL_STACK")
+    {
+        settings.set(OPTION, value, origin);
     }
 }
 

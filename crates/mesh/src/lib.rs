@@ -55,6 +55,6 @@ pub use record::{Recorded, recorded};
 pub use status::{CONDITION, ConditionStatus, NodeStatus, Phase, PodRecord, PodStatus, STATUS_ANNOTATION};
 pub use swap::{
     Change, Left, Refusal, SwapError, SwapOptions, Swapped, SwappedPod, Unchanged, Validators,
-    WAIT_CONTAINER, WaitExit, swap,
+    WAIT_CONTAINER, WaitExit, WaitUser, swap,
 };
 pub use verdict::{Plan, Proxy, Reason, Setup, Source, Validator, Wanted};

@@ -36,7 +36,8 @@ use crate::verdict::{Plan, Wanted};
 use edit::Edit;
 pub use outcome::{Change, Left, SwapError, Swapped, SwappedPod, Unchanged};
 pub use refusal::Refusal;
-pub use wait::{SwapOptions, Validators, WAIT_CONTAINER, WaitExit};
+use wait::Wait;
+pub use wait::{SwapOptions, Validators, WAIT_CONTAINER, WaitExit, WaitUser};
 
 /// Gives the pod as it is to be admitted. `namespace` is the pod's Namespace object, where it is known.
 ///
@@ -65,7 +66,7 @@ pub fn swap(
     }
     let mut edit = Edit::new(pod);
     let mut left = Vec::new();
-    place_wait(&mut edit, &members, options);
+    place_wait(&mut edit, &members, options, &Wait::of(options, &plan));
     for container in members.kept(options) {
         left.extend(harden::harden(&mut edit, pod, &container));
     }
@@ -167,7 +168,7 @@ impl<'a> Members<'a> {
     }
 }
 
-fn place_wait(edit: &mut Edit, members: &Members<'_>, options: &SwapOptions) {
+fn place_wait(edit: &mut Edit, members: &Members<'_>, options: &SwapOptions, wait: &Wait<'_>) {
     if members.logs_in() {
         members.setups.iter().for_each(|container| harden::log_in_only(edit, container));
     }
@@ -176,13 +177,13 @@ fn place_wait(edit: &mut Edit, members: &Members<'_>, options: &SwapOptions) {
         match members.wait {
             Some(present) => {
                 let place = members.first_to_guard().map_or(present.index(), |at| at.min(present.index()));
-                edit.refresh_wait(&present, place, options);
+                edit.refresh_wait(&present, place, wait);
             }
             None if members.waits(options) => {}
-            None => edit.insert_wait(members.first_to_guard(), options),
+            None => edit.insert_wait(members.first_to_guard(), wait),
         }
         return;
     };
     let place = members.first_to_guard().map_or(first.index(), |guarded| guarded.min(first.index()));
-    edit.replace_with_wait(&replaced, members.wait.as_ref(), place, options);
+    edit.replace_with_wait(&replaced, members.wait.as_ref(), place, wait);
 }

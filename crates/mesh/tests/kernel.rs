@@ -32,7 +32,7 @@ fn example(name: &str) -> Value {
 }
 
 fn rules(plan: &Plan) -> RuleSet {
-    let surroundings = Surroundings { global_ipv6: Some(true) };
+    let surroundings = Surroundings { global_ipv4: Some(true), global_ipv6: Some(true) };
     build(plan.mesh, &plan.settings, surroundings).unwrap_or_else(|error| panic!("{error}")).rules
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use meshward_manifest::{Documents, Options};
 use meshward_mesh::{
     Refusal, SwapError, SwapOptions, Swapped, SwappedPod, Unchanged, Validators, WAIT_CONTAINER, WaitExit,
-    Wanted, patch, plan, pods, swap,
+    WaitUser, Wanted, patch, plan, pods, swap,
 };
 use serde_json::{Map, Value, json};
 
@@ -111,6 +111,11 @@ fn options(case: &Map<String, Value>) -> SwapOptions {
         Some("istio") => WaitExit::Istio,
         Some("linkerd") => WaitExit::Linkerd,
         _ => WaitExit::Own,
+    };
+    options.user = match given["user"].as_str() {
+        Some("proxy") => WaitUser::Proxy,
+        Some("platform") => WaitUser::Platform,
+        _ => WaitUser::Ordinary,
     };
     if given["validators"] == "replace" {
         options.validators = Validators::Replace;

@@ -166,6 +166,17 @@ pub fn state(socket: &NfSocket, mesh: Mesh) -> Result<Option<TableState>, NftErr
     read::table(socket, &mesh.table_name())
 }
 
+/// The number of the last transaction on any table of the socket's namespace. Whoever made it and whatever it changed,
+/// it raised the number by one (`nf_tables_commit`, net/netfilter/nf_tables_api.c), so what was read at a number is
+/// what there is for as long as the number stays. One thing happens without a transaction: a locked table loses its
+/// owner when the owner's socket closes (`nft_rcv_nl_event`).
+///
+/// # Errors
+/// See [`NftError`].
+pub fn generation(socket: &NfSocket) -> Result<u32, NftError> {
+    read::generation(socket)
+}
+
 /// Takes over a table that lost its owner, without touching its rules. `false` when the table is not there or was
 /// never locked.
 ///

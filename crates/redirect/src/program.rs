@@ -33,6 +33,7 @@ pub use older::{Fate, Older};
 pub(crate) use outcome::foreign_chains;
 pub use outcome::{Drift, LockState, Programmed, RulesDrift};
 pub use routing::RoutingItem;
+pub(crate) use routing::{missing as missing_routing, wanted as routing_of};
 
 /// How often a table is written that somebody changes before it is read back.
 const WRITE_ATTEMPTS: usize = 3;
@@ -129,6 +130,11 @@ impl ProgramError {
             _ => None,
         }
     }
+
+    /// Whether the rules that were to be put in force are, all the same.
+    pub(crate) fn leaves_new_rules(&self) -> bool {
+        matches!(self, ProgramError::NotAsMeant { .. } | ProgramError::LeftOver { .. })
+    }
 }
 
 /// Puts `rules` in force in `namespace`, unless they are. On an error what was in force before stays, except for
@@ -138,11 +144,20 @@ pub fn program<'a>(
     rules: &RuleSet,
     options: &Options,
 ) -> Result<Programmed, ProgramError> {
-    let target = target.into();
+    program_and(target.into(), rules, options, || ()).map(|(done, ())| done)
+}
+
+/// The same, and `open` runs in the namespace before anything is done there, where it is entered anyway.
+pub(crate) fn program_and<T: Send>(
+    target: Target<'_>,
+    rules: &RuleSet,
+    options: &Options,
+    open: impl FnOnce() -> T + Send,
+) -> Result<(Programmed, T), ProgramError> {
     let namespace = target.namespace;
     let items = routing::wanted(rules);
     let needed = Needed { route: !items.is_empty(), legacy: true };
-    let mut survey = Survey::of(target, &options.expect_ips, needed)?;
+    let (mut survey, opened) = Survey::and(target, &options.expect_ips, needed, open)?;
     let former = survey.table(rules.mesh);
     let chosen = choose(namespace, &survey, options.backend)?;
     let added = if items.is_empty() { Vec::new() } else { routing::add(survey.route()?, &items)? };
@@ -174,7 +189,7 @@ pub fn program<'a>(
     let (older, foreign) = settle().map_err(|cause| ProgramError::LeftOver { cause: Box::new(cause) })?;
     let backend = chosen.backend();
     let socket = survey.into_opened().filter(|_| backend == Backend::Nft);
-    Ok(Programmed { backend, changed, routing: added, lock, foreign, older, socket })
+    Ok((Programmed { backend, changed, routing: added, lock, foreign, older, socket }, opened))
 }
 
 fn undo(survey: &mut Survey<'_>, added: &[RoutingItem], cause: ProgramError) -> ProgramError {

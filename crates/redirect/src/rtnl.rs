@@ -173,7 +173,6 @@ fn hint(source: &io::Error) -> &'static str {
 pub struct RouteSocket {
     socket: OwnedFd,
     sequence: u32,
-    buffer: Vec<u8>,
 }
 
 impl RouteSocket {
@@ -183,7 +182,7 @@ impl RouteSocket {
         let socket =
             rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None);
         let socket = socket.map_err(|errno| RouteError::Open(errno.into()))?;
-        Ok(Self { socket, sequence: 0, buffer: Vec::new() })
+        Ok(Self { socket, sequence: 0 })
     }
 
     /// Sends one request and waits for its acknowledgement. `done` is the errno that means "is so already".
@@ -229,18 +228,19 @@ impl RouteSocket {
         let request = message.finish(self.sequence);
         retry_on_intr(|| rustix::net::send(&self.socket, &request, SendFlags::empty()))?;
         let mut interrupted = false;
+        // Not kept: whoever holds the socket asks rarely.
+        let mut buffer = Vec::with_capacity(RECEIVE_BYTES);
         loop {
-            self.buffer.clear();
-            self.buffer.reserve(RECEIVE_BYTES);
+            buffer.clear();
             let (_, length, from) = retry_on_intr(|| {
-                rustix::net::recvfrom(&self.socket, spare_capacity(&mut self.buffer), RecvFlags::TRUNC)
+                rustix::net::recvfrom(&self.socket, spare_capacity(&mut buffer), RecvFlags::TRUNC)
             })?;
             // A process with NET_ADMIN in this namespace can send to our port too; the kernel is port 0.
             if from.and_then(|from| SocketAddrNetlink::try_from(from).ok()).is_none_or(|from| from.pid() != 0)
             {
                 continue;
             }
-            let datagram = self.buffer.get(..length).ok_or(Failure::Malformed)?;
+            let datagram = buffer.get(..length).ok_or(Failure::Malformed)?;
             for message in message::messages(datagram) {
                 let message = message.map_err(|_| Failure::Malformed)?;
                 // Left over from an earlier request that ended in an error.

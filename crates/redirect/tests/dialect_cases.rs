@@ -127,3 +127,31 @@ fn lists_are_bounded() {
     settings.set("kube-virt-interfaces", interfaces(64), Origin::Default);
     assert!(istio(&settings).expect_err("4160 pairs").problem.contains("at most 4096"));
 }
+
+/// What Istio decides in `getLocalIP`: by the first address, IPv4 ones first, or by all of them.
+#[test]
+fn auto_captures_ipv6_where_istios_proxy_listens_on_it() {
+    let (v4, v6) = ("10.0.0.1", "fd00::1");
+    for (ipv6, dual_stack, addresses, captured, told) in [
+        ("auto", false, &[v4][..], false, false),
+        ("auto", false, &[v6], true, false),
+        ("auto", false, &[v4, v6], false, true),
+        ("auto", true, &[v4], false, false),
+        ("auto", true, &[v6], true, false),
+        ("auto", true, &[v4, v6], true, false),
+        ("on", false, &[v4, v6], true, false),
+        ("off", true, &[v4, v6], false, false),
+        ("auto", true, &[], false, false),
+    ] {
+        let mut settings = Settings::new(istio::FLAGS);
+        settings.set("ipv6", ipv6, Origin::Default);
+        settings.set("dual-stack", dual_stack.to_string(), Origin::Default);
+        let addresses: Vec<std::net::IpAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
+        let built = dialect::build(Mesh::Istio, &settings, Surroundings::of(&addresses)).unwrap();
+        let found = (built.rules.ipv6, built.lints.iter().any(|lint| lint.option == "ipv6"));
+        assert_eq!(found, (captured, told), "{ipv6} {dual_stack} {addresses:?}");
+    }
+    // Nobody knows of the other family: what is known decides.
+    let known = Surroundings { global_ipv6: Some(true), ..Surroundings::default() };
+    assert!(dialect::build(Mesh::Istio, &Settings::new(istio::FLAGS), known).unwrap().rules.ipv6);
+}

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use meshward_redirect::RuleSet;
 use meshward_redirect::dialect::flags::{args, environment, parse_arguments};
-use meshward_redirect::dialect::{Effect, Flag, Origin, Settings, istio, linkerd};
+use meshward_redirect::dialect::{Effect, Flag, Origin, Settings, Surroundings, build, istio, linkerd};
+use meshward_redirect::{Mesh, RuleSet};
 
 fn variable(name: &str) -> Origin {
     Origin::Environment { container: "istio-init".into(), variable: name.into() }
 }
 
 fn istio_rules(settings: &Settings) -> RuleSet {
-    istio::rules(&istio::Options::from_settings(settings).expect("valid options"))
+    let both = Surroundings { global_ipv4: Some(true), global_ipv6: Some(true) };
+    build(Mesh::Istio, settings, both).expect("valid options").rules
 }
 
 fn linkerd_rules(settings: &Settings) -> RuleSet {

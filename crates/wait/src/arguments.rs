@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 pub(crate) const USAGE: &str = "\
+Waits until the node agent has put this pod's mesh rules in force, and tries them. Ends with 0 then.
+
 usage: meshward-wait [--timeout=SECONDS] [--exit-code=96|95|126]
   --timeout    give up after this long [default: 300]
-  --exit-code  what to end with then: 96 ours, 95 as Linkerd's validator, 126 as Istio's [default: 96]";
+  --exit-code  what to end with then: 96 ours, 95 as Linkerd's validator, 126 as Istio's [default: 96]
+  --version    print the version
+Until then it says on standard error what it waits for: at once, when that changes, and every 30 seconds.";
 
 /// The longest wait: a day.
 const LONGEST: u64 = 86_400;

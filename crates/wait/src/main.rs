@@ -76,12 +76,15 @@ fn wait(arguments: &Arguments) -> Result<String, String> {
 
 fn attempt(deadline: Instant, report: &mut Report) -> Result<String, String> {
     let mut gate = gate::Gate::open()?;
+    let mut said = "the node agent has not decided yet".to_string();
     loop {
         match gate.next(deadline)? {
-            Some(Greeting::Wait { reason }) => report.tell(&format!("the node agent says: {reason}")),
+            Some(Greeting::Wait { reason }) => said = format!("the node agent says: {reason}"),
             Some(Greeting::Nothing { reason }) => return Ok(format!("nothing is redirected: {reason}")),
             Some(Greeting::Ready { proofs }) => return proof::all(&proofs, deadline),
-            None => report.tell("the node agent has not decided yet"),
+            None if Instant::now() >= deadline => return Err(said),
+            None => {}
         }
+        report.tell(&said);
     }
 }

@@ -21,24 +21,33 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The first thing that does not hold.
 pub(crate) fn all(proofs: &[Proof], deadline: Instant) -> Result<String, String> {
     let user = geteuid().as_raw();
+    let of = |direction| match direction {
+        Direction::Outbound => None,
+        Direction::Inbound { user } => Some(user),
+    };
+    // What the proxy's own user sends is left alone but for its calls to itself, so there is a direction to try for
+    // everybody, and nobody can try both.
+    let proxy = proofs.iter().any(|proof| of(proof.direction) == Some(user));
     let mut held = Vec::new();
-    let mut inbound = Vec::new();
+    let mut other = None;
     for proof in proofs {
-        match proof.direction {
-            Direction::Inbound { user: theirs } if theirs != user => inbound.push(theirs),
+        match of(proof.direction) {
+            None if proxy => {
+                other = Some("outbound as the node agent read it back (this is the proxy's user)".into())
+            }
+            Some(theirs) if theirs != user => {
+                other = Some(format!(
+                    "inbound as the node agent read it back (only user {theirs} can try it here)"
+                ));
+            }
             _ => held.push(one(proof, deadline)?),
         }
     }
-    let mut text = match held.is_empty() {
+    let text = match held.is_empty() {
         true => "the rules are in force (nothing of them can be tried from here)".to_string(),
         false => format!("redirected: {}", held.join(", ")),
     };
-    if let Some(theirs) = inbound.first() {
-        text.push_str(&format!(
-            "; inbound as the node agent read it back (only user {theirs} can try it here)"
-        ));
-    }
-    Ok(text)
+    Ok(other.map_or(text.clone(), |other: String| format!("{text}; {other}")))
 }
 
 fn one(proof: &Proof, deadline: Instant) -> Result<String, String> {

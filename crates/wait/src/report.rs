@@ -14,11 +14,17 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn tell(&mut self, reason: &str) {
-        let known = self.last.as_ref().is_some_and(|(last, at)| last == reason && at.elapsed() < AGAIN);
-        if !known {
+        if self.is_due(reason, Instant::now()) {
             complain(&format!("waiting: {reason}"));
-            self.last = Some((reason.to_string(), Instant::now()));
         }
+    }
+
+    fn is_due(&mut self, reason: &str, now: Instant) -> bool {
+        let known = self.last.as_ref().is_some_and(|(last, at)| last == reason && now < *at + AGAIN);
+        if !known {
+            self.last = Some((reason.to_string(), now));
+        }
+        !known
     }
 }
 
@@ -30,4 +36,19 @@ pub(crate) fn say(text: &str) {
 /// A line on standard error.
 pub(crate) fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "meshward-wait: {text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_told_once_and_again_every_30_seconds() {
+        let (mut report, start) = (Report::default(), Instant::now());
+        let told: Vec<bool> =
+            [(0, "a"), (1, "a"), (29, "a"), (30, "a"), (59, "a"), (60, "a"), (61, "b"), (62, "a")]
+                .map(|(seconds, reason)| report.is_due(reason, start + Duration::from_secs(seconds)))
+                .into();
+        assert_eq!(told, [true, false, false, true, false, true, true, true]);
+    }
 }

@@ -12,7 +12,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use meshward_mesh::{SwapOptions, Swapped, WaitExit, pods, swap};
 use meshward_netlab::{Bed, Layout, can_switch_users};
 use meshward_redirect::Mesh;
-use meshward_redirect::dialect::{self, Origin, Settings, Surroundings, istio};
+use meshward_redirect::dialect::{self, Origin, Settings, Surroundings};
 use meshward_redirect::netns::NetNs;
 use meshward_redirect::program::{Options, program};
 use rustix::process::Uid;
@@ -34,13 +34,21 @@ fn pod() -> Option<Bed> {
 }
 
 fn put_rules_in_force(bed: &Bed) {
-    let mut settings = Settings::new(istio::FLAGS);
-    for (option, value) in [("istio-inbound-ports", "*"), ("istio-service-cidr", "*"), ("proxy-uid", "1337")]
-    {
-        settings.set(option, value, Origin::Default);
+    let all = [
+        ("istio-inbound-ports", "*"),
+        ("istio-service-cidr", "*"),
+        ("proxy-uid", "1337"),
+        ("dual-stack", "true"),
+    ];
+    put(bed, Mesh::Istio, &all);
+}
+
+fn put(bed: &Bed, mesh: Mesh, options: &[(&str, &str)]) {
+    let mut settings = Settings::new(dialect::flags_of(mesh));
+    for (option, value) in options {
+        settings.set(option, *value, Origin::Default);
     }
-    let rules =
-        dialect::build(Mesh::Istio, &settings, Surroundings { global_ipv6: Some(true) }).unwrap().rules;
+    let rules = dialect::build(mesh, &settings, Surroundings::of(&bed.pod_addresses())).unwrap().rules;
     let namespace = NetNs::open(bed.pod.path()).unwrap();
     program(&namespace, &rules, &Options::default()).unwrap();
 }
@@ -162,13 +170,50 @@ fn the_proxys_own_user_tries_the_inbound_rules() {
     keep_saying(gate(&bed, 0), "meshward 1 ready in=127.0.0.6:1404>15006@1337\n");
     let (code, out, _) = Wait::start(&bed, In::Container(PROXY), &["--timeout=20"]).end();
     assert_eq!((code, out.as_str()), (Some(0), "redirected: 127.0.0.6:1404 to 15006\n"));
-    // It is exempt from the outbound ones.
+    // It is exempt from the outbound ones, which are therefore not tried.
     let bed = pod().unwrap();
     put_rules_in_force(&bed);
     keep_saying(gate(&bed, 0), READY);
-    let (code, _, errors) = Wait::start(&bed, In::Container(PROXY), &["--timeout=1"]).end();
-    assert_eq!(code, Some(96));
-    assert!(errors.contains("not redirected: a call to 192.0.2.2:1404"), "{errors}");
+    let (code, out, errors) = Wait::start(&bed, In::Container(PROXY), &["--timeout=20"]).end();
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    assert_eq!(
+        out,
+        "redirected: 127.0.0.6:1404 to 15006; outbound as the node agent read it back (this is the proxy's user)\n"
+    );
+}
+
+/// What can be proven from inside of a pod, in every mesh: outbound rules by an ordinary user, inbound rules by the
+/// proxy's own user where the mesh sends its calls to itself through them, and nothing where it does not.
+#[test]
+fn each_mesh_is_proven_as_far_as_it_can_be() {
+    let istio = &[("istio-inbound-ports", "*"), ("istio-service-cidr", "*")][..];
+    for (mesh, options, user, outbound, inbound) in [
+        (Mesh::Istio, istio, 1337, 15001, Some(15006)),
+        (Mesh::Kuma, &[("kuma-dp-user", "5678")], 5678, 15001, Some(15006)),
+        (Mesh::Linkerd, &[], 2102, 4140, None),
+        (Mesh::Consul, &[("proxy-uid", "5995")], 5995, 15001, None),
+    ] {
+        let proven = |user: u32, line: String| {
+            let bed = pod()?;
+            put(&bed, mesh, options);
+            keep_saying(gate(&bed, 0), line.leak());
+            Some(Wait::start(&bed, In::Container(user), &["--timeout=1"]).end())
+        };
+        let out = |to: &str| format!("meshward 1 ready out={to}>{outbound}\n");
+        let Some((code, told, errors)) = proven(ORDINARY, out("192.0.2.2:1404")) else { return };
+        let says = format!("redirected: 192.0.2.2:1404 to {outbound}\n");
+        assert_eq!((code, told, errors), (Some(0), says, String::new()), "{mesh}");
+        let (code, ..) = proven(user, out("192.0.2.2:1404")).unwrap();
+        assert_eq!(code, Some(96), "{mesh}: the proxy's own traffic is left alone");
+
+        let port = inbound.unwrap_or(4143);
+        let line = format!("meshward 1 ready in=127.0.0.6:1404>{port}@{user}\n");
+        let (code, told, _) = proven(user, line).unwrap();
+        let expected = inbound.map_or((Some(96), String::new()), |port| {
+            (Some(0), format!("redirected: 127.0.0.6:1404 to {port}\n"))
+        });
+        assert_eq!((code, told), expected, "{mesh}");
+    }
 }
 
 #[test]
@@ -187,6 +232,17 @@ fn it_waits_for_the_gate_and_says_why_once() {
     let (code, out, errors) = wait.end();
     assert_eq!((code, errors.as_str()), (Some(0), ""));
     assert!(out.starts_with("redirected: 192.0.2.2:1404 to 15001"), "{out}");
+}
+
+#[test]
+fn the_agents_reason_is_the_last_word() {
+    let Some(bed) = pod() else { return };
+    keep_saying(gate(&bed, 0), "meshward 1 wait annotation X: found \"y\"\n");
+    let (code, out, errors) = Wait::start(&bed, In::Container(ORDINARY), &["--timeout=2"]).end();
+    assert_eq!((code, out.as_str()), (Some(96), ""));
+    let reason = "the node agent says: annotation X: found \"y\"";
+    let expected = format!("meshward-wait: waiting: {reason}\nmeshward-wait: gave up after 2 s: {reason}\n");
+    assert_eq!(errors, expected);
 }
 
 #[test]

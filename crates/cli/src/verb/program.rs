@@ -150,11 +150,11 @@ fn open(target: &Target) -> Result<NetNs, Failure> {
 
 /// The rules asked for; nothing for a pod that wants none.
 fn wanted(source: Source, namespace: &NetNs) -> Result<Option<RuleSet>, Failure> {
-    let global_ipv6 = namespace
-        .run(|| RouteSocket::open().and_then(|mut socket| socket.has_global_ipv6()))
+    let addresses = namespace
+        .run(|| RouteSocket::open().and_then(|mut socket| socket.global_addresses()))
         .map_err(|error| Failure::impossible(chain(&error)))?
         .map_err(|error| Failure::impossible(chain(&error)))?;
-    let surroundings = Surroundings { global_ipv6: Some(global_ipv6) };
+    let surroundings = Surroundings::of(&addresses);
     match source {
         Source::Flags(flags) => flags.build(surroundings).map(Some),
         Source::Pod(source) => one_pod(&source, surroundings),

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use meshward_manifest::{Document, to_yaml};
-use meshward_mesh::{SwapError, SwapOptions, Swapped, Unchanged, Validators, WaitExit, patch, pods, swap};
+use meshward_mesh::{
+    SwapError, SwapOptions, Swapped, Unchanged, Validators, WaitExit, WaitUser, patch, pods, swap,
+};
 use serde_json::Value;
 use similar::TextDiff;
 
@@ -46,6 +48,9 @@ pub(crate) struct Arguments {
     /// Its exit code when they do not come: our own, or the one that a mesh's repair controller looks for
     #[arg(long, value_enum, default_value_t = Code::Own)]
     wait_exit_code: Code,
+    /// Whom it runs as, which decides what it can prove
+    #[arg(long, value_enum, default_value_t = User::Ordinary)]
+    wait_user: User,
     /// What becomes of the meshes' own validation containers (CNI mode)
     #[arg(long, value_enum, default_value_t = Kept::Keep)]
     validators: Kept,
@@ -77,6 +82,16 @@ enum Code {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
+enum User {
+    /// 65532: proves that what applications send is captured
+    Ordinary,
+    /// The proxy's: proves that inbound connections are captured (Istio, Kuma; else as ordinary)
+    Proxy,
+    /// Whom the platform chooses, as OpenShift's restricted-v2 wants it
+    Platform,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
 enum Kept {
     /// They stay
     Keep,
@@ -97,6 +112,11 @@ impl Arguments {
             validators: match self.validators {
                 Kept::Keep => Validators::Keep,
                 Kept::Replace => Validators::Replace,
+            },
+            user: match self.wait_user {
+                User::Ordinary => WaitUser::Ordinary,
+                User::Proxy => WaitUser::Proxy,
+                User::Platform => WaitUser::Platform,
             },
         }
     }

@@ -282,11 +282,16 @@ impl Packet {
     }
 }
 
-/// A pod that sends or gets IPv6, or has such an address, is in a namespace that has IPv6.
+/// A pod that sends or gets IPv6, or has such an address, is in a namespace that has IPv6; whether it has IPv4 too is
+/// only known when somebody says so.
 fn surroundings(spec: &PacketSpec, environment: &Environment) -> Surroundings {
     let sees_ipv6 = spec.resolve(environment).0.family() == Family::Ipv6;
     let has_ipv6 = environment.addresses.iter().any(IpAddr::is_ipv6);
-    Surroundings { global_ipv6: (sees_ipv6 || has_ipv6).then_some(true) }
+    let has_ipv4 = environment.addresses.iter().any(IpAddr::is_ipv4);
+    Surroundings {
+        global_ipv4: has_ipv4.then_some(true),
+        global_ipv6: (sees_ipv6 || has_ipv6).then_some(true),
+    }
 }
 
 type Setter = fn(PacketSpec, &str) -> Result<PacketSpec, InvalidPacket>;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::container::Container;
 use crate::pod::PodTemplate;
 use crate::swap::outcome::Change;
-use crate::swap::wait::SwapOptions;
+use crate::swap::wait::Wait;
 
 /// Annotations that name a container in their key. The API server refuses one about a container that is not there
 /// (kubernetes/kubernetes pkg/apis/core/validation, `ValidateAppArmorPodAnnotations`).
@@ -51,20 +51,20 @@ impl Edit {
         replaced: &[Container<'_>],
         older: Option<&Container<'_>>,
         place: usize,
-        options: &SwapOptions,
+        wait: &Wait<'_>,
     ) {
         let resources = replaced.iter().find_map(|container| container.resources());
-        self.wait = Some((place, options.container(resources).into()));
+        self.wait = Some((place, wait.container(resources).into()));
         self.dropped.extend(replaced.iter().chain(older).map(Container::index));
         let containers: Vec<String> = replaced.iter().map(|container| container.name().to_string()).collect();
         containers.iter().for_each(|name| self.forget(name));
         self.record(Change::Replaced { containers });
     }
 
-    /// Brings a wait container up to `options`, and in front of init container `place`.
-    pub(crate) fn refresh_wait(&mut self, present: &Container<'_>, place: usize, options: &SwapOptions) {
+    /// Brings a wait container up to what it should be, and in front of init container `place`.
+    pub(crate) fn refresh_wait(&mut self, present: &Container<'_>, place: usize, wait: &Wait<'_>) {
         let mut fresh = present.value().as_object().cloned().unwrap_or_default();
-        for (field, value) in options.fields() {
+        for (field, value) in wait.fields() {
             fresh.insert(field.into(), value);
         }
         // With these it would run something else, or for ever.
@@ -81,8 +81,8 @@ impl Edit {
     }
 
     /// Puts a wait container in front of init container `place`, or behind all of them.
-    pub(crate) fn insert_wait(&mut self, place: Option<usize>, options: &SwapOptions) {
-        self.wait = Some((place.unwrap_or(usize::MAX), options.container(None).into()));
+    pub(crate) fn insert_wait(&mut self, place: Option<usize>, wait: &Wait<'_>) {
+        self.wait = Some((place.unwrap_or(usize::MAX), wait.container(None).into()));
         self.record(Change::Inserted);
     }
 

@@ -1,15 +1,29 @@
 //! The four dialects behind one door: settings in, rules out. Whoever has a mesh and its settings (the command line, the
 //! agent) needs to know no more of a dialect than this.
 
+use std::net::IpAddr;
+
 use super::{Flag, InvalidOption, Lint, Settings, consul, istio, kuma, linkerd};
 use crate::ruleset::{Mesh, RuleSet};
 
 /// What the rules depend on besides the options: facts about the namespace they are for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Surroundings {
-    /// Whether the namespace has a global IPv6 address; unknown when rules are only printed. Decides Istio's
-    /// `--ipv6 auto`; the other meshes have no such mode.
+    /// Whether the namespace has a global IPv4 address; unknown when rules are only printed. Both decide Istio's
+    /// `--ipv6 auto` ([`istio::Options::settle_ipv6`]); the other meshes have no such mode.
+    pub global_ipv4: Option<bool>,
+    /// The same for IPv6.
     pub global_ipv6: Option<bool>,
+}
+
+impl Surroundings {
+    /// Of a namespace that has these global addresses and no others.
+    pub fn of(addresses: &[IpAddr]) -> Self {
+        Self {
+            global_ipv4: Some(addresses.iter().any(IpAddr::is_ipv4)),
+            global_ipv6: Some(addresses.iter().any(IpAddr::is_ipv6)),
+        }
+    }
 }
 
 /// Rules, and remarks about the options they come from.
@@ -39,8 +53,10 @@ pub fn build(mesh: Mesh, settings: &Settings, surroundings: Surroundings) -> Res
     Ok(match mesh {
         Mesh::Istio => {
             let mut options = istio::Options::from_settings(settings)?;
-            options.settle_ipv6(surroundings.global_ipv6);
-            Built { rules: istio::rules(&options), lints: istio::lints(&options) }
+            let passing = options.settle_ipv6(surroundings);
+            let mut lints = istio::lints(&options);
+            lints.extend(passing);
+            Built { rules: istio::rules(&options), lints }
         }
         Mesh::Linkerd => {
             let options = linkerd::Options::from_settings(settings)?;

@@ -113,6 +113,23 @@ pub(super) fn table(socket: &NfSocket, table: &str) -> Result<Option<TableState>
     Ok(Found::decode(&heard.bytes, table).state.map(TableState::from))
 }
 
+/// The number of the namespace's last transaction.
+pub(super) fn generation(socket: &NfSocket) -> Result<u32, NftError> {
+    let asked = "the generation";
+    let sequence = socket.take_sequence(1);
+    let mut out = Writer::with_capacity(32);
+    let head = Head { family: family::UNSPEC, ..Head::tables(msg::GETGEN, 0, sequence) };
+    out.message(head, |_| {});
+    let mut question = [Question::new(sequence, false, asked)];
+    let mut heard = Heard::default();
+    ask(socket, &out, &mut question, &mut heard)?;
+    question[0].check()?;
+    Messages(&heard.bytes)
+        .filter(|message| message.sequence == sequence && message.tables_kind() == Some(msg::NEWGEN))
+        .find_map(|message| message.attrs().find(attr::GEN_ID)?.be32())
+        .ok_or(NftError::NoAnswer { asked })
+}
+
 impl From<super::found::FoundTable<'_>> for TableState {
     fn from(found: super::found::FoundTable<'_>) -> Self {
         Self {

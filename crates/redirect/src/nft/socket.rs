@@ -66,7 +66,7 @@ impl NfSocket {
     }
 
     /// Takes `count` sequence numbers, never 0, and returns the first.
-    pub(super) fn take_sequence(&self, count: u32) -> u32 {
+    pub(crate) fn take_sequence(&self, count: u32) -> u32 {
         let first = self.sequence.fetch_add(count, Ordering::Relaxed);
         if first.checked_add(count).is_some_and(|end| end < u32::MAX) && first != 0 {
             return first;

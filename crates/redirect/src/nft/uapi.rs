@@ -49,6 +49,7 @@ pub(crate) mod msg {
     pub(crate) const NEWSETELEM: u16 = 12;
     pub(crate) const GETSETELEM: u16 = 13;
     pub(crate) const NEWGEN: u16 = 15;
+    pub(crate) const GETGEN: u16 = 16;
 }
 
 /// Attributes of tables, chains, rules, sets, elements and generations (linux/netfilter/nf_tables.h).
@@ -101,6 +102,7 @@ pub(crate) mod attr {
     pub(crate) const VERDICT_CODE: u16 = 1;
     pub(crate) const VERDICT_CHAIN: u16 = 2;
 
+    pub(crate) const GEN_ID: u16 = 1;
     pub(crate) const GEN_PROC_PID: u16 = 2;
     pub(crate) const GEN_PROC_NAME: u16 = 3;
 }

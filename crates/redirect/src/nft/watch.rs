@@ -73,6 +73,11 @@ impl Watch {
         Ok(Self { socket, transactions: Transactions::new(mesh), buffer: Vec::new() })
     }
 
+    /// From now on another mesh's table is ours.
+    pub(crate) fn follow(&mut self, mesh: Mesh) {
+        self.transactions.table = mesh.table_name();
+    }
+
     /// The next event, `None` when there is none yet: poll the descriptor for reading, then read until `None`.
     ///
     /// # Errors
@@ -85,7 +90,11 @@ impl Watch {
             self.buffer.clear();
             match self.socket.receive(&mut self.buffer) {
                 Ok(true) => self.transactions.hear(&self.buffer),
-                Ok(false) => return Ok(None),
+                Ok(false) => {
+                    // Most watches hear nothing for days, and there is one for each pod.
+                    self.buffer = Vec::new();
+                    return Ok(None);
+                }
                 // Either the kernel had no room for a note, or one was larger than any it writes.
                 Err(NftError::Receive { source: Errno::NOBUFS | Errno::MSGSIZE }) => {
                     self.transactions.open = Transaction::default();

@@ -65,7 +65,7 @@ impl RoutingItem {
 }
 
 /// What a rule set wants, in the order in which it has to come.
-pub(super) fn wanted(rules: &RuleSet) -> Vec<RoutingItem> {
+pub(crate) fn wanted(rules: &RuleSet) -> Vec<RoutingItem> {
     let mut items: Vec<RoutingItem> = Vec::new();
     if rules.ipv6 {
         items.extend(rules.loopback_addresses.iter().copied().map(RoutingItem::LoopbackAddress));
@@ -80,7 +80,7 @@ pub(super) fn wanted(rules: &RuleSet) -> Vec<RoutingItem> {
 }
 
 /// What of `items` is not there.
-pub(super) fn missing(
+pub(crate) fn missing(
     socket: &mut RouteSocket,
     items: &[RoutingItem],
 ) -> Result<Vec<RoutingItem>, RouteError> {

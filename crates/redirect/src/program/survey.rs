@@ -30,6 +30,13 @@ pub(super) struct Needed {
     pub(super) legacy: bool,
 }
 
+impl Needed {
+    /// The pod's addresses have to be listed.
+    fn expecting(self, expected: &[IpAddr]) -> Self {
+        Self { route: self.route || !expected.is_empty(), ..self }
+    }
+}
+
 /// A namespace as it was found.
 #[derive(Debug)]
 pub(super) struct Survey<'a> {
@@ -63,21 +70,41 @@ impl<'a> Survey<'a> {
         expected: &[IpAddr],
         needed: Needed,
     ) -> Result<Survey<'a>, ProgramError> {
+        refuse_own(target.namespace)?;
+        let needed = needed.expecting(expected);
+        let outside = target.socket.is_some() && needed == Needed { route: false, legacy: false };
+        let open = || Self::open(target, needed);
+        let survey = if outside { open() } else { target.namespace.run(open)? }?;
+        survey.expect(expected)
+    }
+
+    /// The same, and what `more` opens inside.
+    pub(super) fn and<T: Send>(
+        target: Target<'a>,
+        expected: &[IpAddr],
+        needed: Needed,
+        more: impl FnOnce() -> T + Send,
+    ) -> Result<(Survey<'a>, T), ProgramError> {
+        refuse_own(target.namespace)?;
+        let needed = needed.expecting(expected);
+        let (more, survey) = target.namespace.run(|| (more(), Self::open(target, needed)))?;
+        Ok((survey?.expect(expected)?, more))
+    }
+
+    /// In the calling thread's namespace.
+    fn open(target: Target<'a>, needed: Needed) -> Result<Self, RouteError> {
         let Target { namespace, socket: held } = target;
-        refuse_own(namespace)?;
-        let needed = Needed { route: needed.route || !expected.is_empty(), ..needed };
-        let open = || -> Result<Self, RouteError> {
-            let nf = held.map_or_else(|| NfSocket::open().map(Nf::Opened), |socket| Ok(Nf::Held(socket)));
-            let route = needed.route.then(RouteSocket::open).transpose()?;
-            let legacy = needed.legacy.then(has_legacy_tables).map(OnceCell::from).unwrap_or_default();
-            Ok(Self { namespace, nf, answers: OnceCell::new(), route, legacy })
-        };
-        let outside = held.is_some() && needed == Needed { route: false, legacy: false };
-        let mut survey = if outside { open() } else { namespace.run(open)? }?;
-        if let Some(route) = &mut survey.route {
-            expect_addresses(namespace, route, expected)?;
+        let nf = held.map_or_else(|| NfSocket::open().map(Nf::Opened), |socket| Ok(Nf::Held(socket)));
+        let route = needed.route.then(RouteSocket::open).transpose()?;
+        let legacy = needed.legacy.then(has_legacy_tables).map(OnceCell::from).unwrap_or_default();
+        Ok(Self { namespace, nf, answers: OnceCell::new(), route, legacy })
+    }
+
+    fn expect(mut self, expected: &[IpAddr]) -> Result<Self, ProgramError> {
+        if let Some(route) = &mut self.route {
+            expect_addresses(self.namespace, route, expected)?;
         }
-        Ok(survey)
+        Ok(self)
     }
 
     /// The socket to nf_tables.

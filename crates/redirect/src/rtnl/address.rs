@@ -70,9 +70,14 @@ impl RouteSocket {
         })
     }
 
-    /// Whether some interface has a global IPv6 address: whether `auto` captures IPv6.
+    /// The global addresses of every interface: what [`crate::dialect::Surroundings`] are made of.
+    pub fn global_addresses(&mut self) -> Result<Vec<IpAddr>, RouteError> {
+        Ok(self.addresses()?.iter().filter(|own| own.is_global()).map(|own| own.address).collect())
+    }
+
+    /// Whether some interface has a global IPv6 address.
     pub fn has_global_ipv6(&mut self) -> Result<bool, RouteError> {
-        Ok(self.addresses()?.iter().any(|own| own.address.is_ipv6() && own.is_global()))
+        Ok(self.global_addresses()?.iter().any(IpAddr::is_ipv6))
     }
 
     /// Adds `net` (its address with its prefix length) to an interface, usable at once.

@@ -278,7 +278,8 @@ fn sent(name: &str, layout: &Layout, value: serde_json::Value) -> Sent {
 impl Case {
     /// What its options are built with: the facts of its pod.
     pub(crate) fn surroundings(&self) -> Surroundings {
-        Surroundings { global_ipv6: Some(self.layout.links[0].ipv6.is_some()) }
+        // Every link of a test bed has an IPv4 address.
+        Surroundings { global_ipv4: Some(true), global_ipv6: Some(self.layout.links[0].ipv6.is_some()) }
     }
 
     /// The rules of these settings in the case's pod, or why there are none.

@@ -8,6 +8,8 @@ mod fixture;
 #[cfg(test)]
 mod iptables;
 #[cfg(test)]
+mod keep;
+#[cfg(test)]
 mod namespace;
 #[cfg(test)]
 mod program;

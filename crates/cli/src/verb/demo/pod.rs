@@ -75,7 +75,7 @@ impl Pod {
 
     /// The rules it needs, where it does or does not have IPv6.
     pub(super) fn rules(&self, global_ipv6: bool) -> Result<RuleSet, Failure> {
-        let surroundings = Surroundings { global_ipv6: Some(global_ipv6) };
+        let surroundings = Surroundings { global_ipv4: Some(true), global_ipv6: Some(global_ipv6) };
         let built = dialect::build(self.plan.mesh, &self.plan.settings, surroundings);
         built.map(|built| built.rules).map_err(|error| broken(&error))
     }

@@ -103,9 +103,8 @@ pub static FLAGS: &[Flag] = &[
         .env(&["ISTIO_META_DNS_CAPTURE", "REDIRECT_DNS"]),
     Flag::switch("drop-invalid", "Drop packets that connection tracking finds invalid")
         .env(&["INVALID_DROP", "DROP_INVALID"]),
-    Flag::switch("dual-stack", "The pod has addresses of both families")
-        .env(&["ISTIO_DUAL_STACK", "DUAL_STACK"])
-        .no_effect("--ipv6 decides, by the addresses of the namespace where it says auto"),
+    Flag::switch("dual-stack", "The proxy listens on both families; where it says auto, --ipv6 needs it")
+        .env(&["ISTIO_DUAL_STACK", "DUAL_STACK"]),
     Flag::switch("capture-all-dns", "Capture DNS to any server, not only to those of --dns-servers")
         .env(&["CAPTURE_ALL_DNS"]),
     Flag::value("network-namespace", "PATH", "Namespace to work in")
@@ -142,7 +141,8 @@ pub static FLAGS: &[Flag] = &[
     )
     .env(&["ENVOY_USER"])
     .default("istio-proxy"),
-    Flag::value("ipv6", "MODE", "Capture IPv6: on, off, or auto (what the namespace has)").default("auto"),
+    Flag::value("ipv6", "MODE", "Capture IPv6: on, off, or auto (where the proxy listens on it)")
+        .default("auto"),
     Flag::switch("enable-inbound-ipv6", "A flag of istio-pod-network-controller")
         .env(&["ENABLE_INBOUND_IPV6"])
         .no_effect("IPv6 that is not captured is left alone; --ipv6 captures it"),

@@ -7,6 +7,7 @@ use ipnet::{IpNet, Ipv4Net};
 use serde::{Serialize, Serializer};
 
 use crate::dialect::settings::{InvalidOption, Settings};
+use crate::dialect::{Lint, Surroundings};
 use crate::net::{
     InterfaceName, InvalidValue, parse_cidr, parse_decimal, parse_id, parse_listening_port, parse_port,
 };
@@ -70,6 +71,8 @@ pub struct Options {
     pub drop_invalid: bool,
     /// Whether IPv6 is captured.
     pub ipv6: Ipv6,
+    /// Whether the proxy listens on both families where the pod has both.
+    pub dual_stack: bool,
     /// Groups whose outbound traffic is captured; an empty selection captures nobody's.
     pub owner_groups: Selection<u32>,
     /// Groups whose outbound traffic is not captured; Istio reads them only when all groups are captured.
@@ -94,7 +97,7 @@ pub enum Interception {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ipv6 {
-    /// When the namespace has a global IPv6 address
+    /// As Istio decides: see [`Options::settle_ipv6`]
     Auto,
     /// Yes
     On,
@@ -182,6 +185,7 @@ impl Options {
             dns_servers: dns_servers(settings)?,
             drop_invalid: settings.switch("drop-invalid")?,
             ipv6: settings.parse("ipv6", ipv6)?,
+            dual_stack: settings.switch("dual-stack")?,
             owner_groups: owner_groups(settings)?,
             owner_groups_exclude: settings.parse_distinct("outbound-owner-groups-exclude", parse_id)?,
             loopback_cidr: settings.parse("outbound-ipv4-loopback-cidr", loopback_cidr)?,
@@ -196,11 +200,21 @@ impl Options {
         Ok(options)
     }
 
-    /// Settles [`Ipv6::Auto`] by what the namespace has; unknown leaves it.
-    pub fn settle_ipv6(&mut self, global_ipv6: Option<bool>) {
-        if let (Ipv6::Auto, Some(has)) = (self.ipv6, global_ipv6) {
-            self.ipv6 = if has { Ipv6::On } else { Ipv6::Off };
-        }
+    /// Settles [`Ipv6::Auto`] by what the namespace has; unknown leaves it. In a namespace with both families IPv6 is
+    /// captured for a dual-stack proxy only: any other listens on IPv4 alone there, and what is captured would be
+    /// refused. (`getLocalIP` in istio/istio tools/common/config asks the first address, which is an IPv4 one wherever
+    /// there is any, because the kernel lists those first; with `DualStack` it asks them all.) Returns what to say of
+    /// IPv6 that therefore passes by.
+    pub fn settle_ipv6(&mut self, surroundings: Surroundings) -> Option<Lint> {
+        let (Ipv6::Auto, Some(has)) = (self.ipv6, surroundings.global_ipv6) else { return None };
+        let passes = has && !self.dual_stack && surroundings.global_ipv4 == Some(true);
+        self.ipv6 = if has && !passes { Ipv6::On } else { Ipv6::Off };
+        passes.then(|| {
+            Lint::new(
+                "ipv6",
+                "the pod has IPv6 addresses too, but no dual-stack proxy (dual-stack): IPv6 passes by, as in Istio",
+            )
+        })
     }
 
     /// Whether IPv6 is captured, as far as the options alone say: without a namespace to look at, [`Ipv6::Auto`] means off.
