@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use meshward_e2e::Manifest;
+use meshward_e2e::manifest::ENVOY;
 
 /// Port of every workload.
 pub(super) const WORKLOAD: u16 = 8080;
@@ -20,6 +21,25 @@ pub(super) fn linkerd() -> Result<Manifest> {
         .workload("cart", &["serve", "8080"])?
         .probed("cart", WORKLOAD)?
         .workload("linkerd-proxy", &["proxy", "4140", "4143"])
+}
+
+/// The same pods with a real Envoy as their proxy.
+pub(super) fn istio_with_envoy() -> Result<Manifest> {
+    // 127.0.0.6 is where Istio's inbound traffic comes from; its rules leave it alone.
+    istio()?.container("istio-proxy", ENVOY, &envoy("15001", "15006", "127.0.0.6"))
+}
+
+pub(super) fn linkerd_with_envoy() -> Result<Manifest> {
+    linkerd()?.container("linkerd-proxy", ENVOY, &envoy("4140", "4143", "0.0.0.0"))
+}
+
+fn envoy(outbound: &str, inbound: &str, from: &str) -> [&'static str; 7] {
+    let config = include_str!("envoy.yaml")
+        .replace("@OUTBOUND@", outbound)
+        .replace("@INBOUND@", inbound)
+        .replace("@FROM@", from);
+    // A handful of configurations for the whole run.
+    ["--concurrency", "1", "--log-level", "warn", "--use-dynamic-base-id", "--config-yaml", config.leak()]
 }
 
 /// A server of no mesh.

@@ -10,6 +10,8 @@ use super::{SOON, pods};
 pub(super) const CASES: &[Case] = &[
     case!("an Istio pod is refused by restricted, and starts redirected once swapped", Node, istio),
     case!("a Linkerd pod starts redirected under restricted once swapped", Node, linkerd),
+    case!("an Istio pod's traffic passes a real Envoy both ways", Envoy, istio_with_envoy),
+    case!("a Linkerd pod's traffic passes a real Envoy both ways", Envoy, linkerd_with_envoy),
     case!("a hostNetwork pod is left alone", Node, host_network),
     case!("a bad annotation keeps a pod from starting, and is told", Node, bad_annotation),
 ];
@@ -25,6 +27,16 @@ async fn istio(bed: &Bed) -> Result<()> {
 async fn linkerd(bed: &Bed) -> Result<()> {
     let shop = bed.restricted("linkerd").await?;
     redirected(bed, &shop, &pods::linkerd()?, "cart").await
+}
+
+async fn istio_with_envoy(bed: &Bed) -> Result<()> {
+    let shop = bed.restricted("istio-envoy").await?;
+    redirected(bed, &shop, &pods::istio_with_envoy()?, "web").await
+}
+
+async fn linkerd_with_envoy(bed: &Bed) -> Result<()> {
+    let shop = bed.restricted("linkerd-envoy").await?;
+    redirected(bed, &shop, &pods::linkerd_with_envoy()?, "cart").await
 }
 
 /// Starts the swapped pod beside a server of no mesh, and sees both directions pass its proxy.
