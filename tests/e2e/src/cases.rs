@@ -2,6 +2,7 @@
 
 mod installation;
 mod pods;
+mod real_istio;
 mod start;
 
 use std::time::Duration;
@@ -13,5 +14,5 @@ const SOON: Duration = Duration::from_secs(60);
 
 /// All of them.
 pub(crate) fn all() -> Vec<Case> {
-    [start::CASES, installation::CASES].concat()
+    [start::CASES, installation::CASES, real_istio::CASES].concat()
 }

@@ -58,11 +58,24 @@ impl Cluster {
     /// # Errors
     /// What the API server says.
     pub async fn create(&self, object: &Value, namespace: &str) -> Result<DynamicObject> {
+        self.create_with(object, namespace, &PostParams::default()).await
+    }
+
+    /// The same with parameters: a dry run.
+    ///
+    /// # Errors
+    /// What the API server says.
+    pub async fn create_with(
+        &self,
+        object: &Value,
+        namespace: &str,
+        parameters: &PostParams,
+    ) -> Result<DynamicObject> {
         let (api, mut object) = self.dynamic(object, namespace).await?;
         if object.metadata.namespace.is_some() {
             object.metadata.namespace = Some(namespace.to_string());
         }
-        Ok(api.create(&PostParams::default(), &object).await?)
+        Ok(api.create(parameters, &object).await?)
     }
 
     async fn dynamic(&self, object: &Value, namespace: &str) -> Result<(Api<DynamicObject>, DynamicObject)> {
