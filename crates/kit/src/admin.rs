@@ -4,7 +4,7 @@
 mod readiness;
 mod unix;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
@@ -20,6 +20,9 @@ pub use unix::{UnixSocket, bind_unix};
 
 /// The content type that Prometheus asks for.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Linux, include/uapi/asm-generic/errno.h: the kernel has no IPv6.
+const EAFNOSUPPORT: i32 = 97;
 
 const INDEX: &str = "/healthz  alive\n/readyz   ready, or what is missing\n/metrics  OpenMetrics\n";
 
@@ -56,12 +59,19 @@ pub enum BindError {
     },
 }
 
-/// Listens on a TCP address.
+/// Listens on a TCP address. `[::]` is every address, of both families where the node has them and of IPv4 where it has
+/// no IPv6.
 ///
 /// # Errors
 /// [`BindError::Tcp`].
 pub async fn bind_tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address).await.map_err(|cause| BindError::Tcp { address, cause })
+    let bound = match TcpListener::bind(address).await {
+        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && error.raw_os_error() == Some(EAFNOSUPPORT) => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
+    };
+    bound.map_err(|cause| BindError::Tcp { address, cause })
 }
 
 /// The pages `/healthz`, `/readyz` and `/metrics`. Serve them with [`crate::serve::serve`].

@@ -7,6 +7,7 @@
 //! cluster (pods, namespaces) ─ Desired ──┘                       └─ Report ─► pod status, Events, metrics, admin list
 //! ```
 
+pub mod admin;
 pub mod cluster;
 pub mod cni;
 pub mod engine;

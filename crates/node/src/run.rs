@@ -23,6 +23,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::{Pages, serve_socket};
 use crate::cluster::Cluster;
 use crate::engine::{self, Engine, Input, Ports, Registry};
 use crate::report::{Conditions, Metrics as ReportMetrics, Reporter, keep_taint};
@@ -50,7 +51,7 @@ pub async fn run(invocation: Invocation, started: Started) -> anyhow::Result<()>
     let told = Arc::new(ReportMetrics::register(&mut metrics, env!("CARGO_PKG_VERSION")));
     let reloader = Reloader::new(invocation, started);
     reloader.register(&mut metrics);
-    let feed = reloader.feed();
+    let (feed, values) = (reloader.feed(), reloader.values());
 
     let user_agent = concat!("meshward-node/", env!("CARGO_PKG_VERSION")).to_string();
     let access = Access { kubeconfig: settings.kubeconfig.clone(), context: None, user_agent };
@@ -82,6 +83,20 @@ pub async fn run(invocation: Invocation, started: Started) -> anyhow::Result<()>
         let kept = keep_taint(client, node, key, readiness.clone(), condition, token.clone());
         shutdown.spawn("taint", kept);
     }
+    let records = registry.clone();
+    let pages = Pages {
+        node: settings.node_name.clone(),
+        readiness: readiness.clone(),
+        records: Arc::new(move || records.list()),
+        values,
+    };
+    let socket = serve_socket(
+        settings.socket.clone(),
+        crate::admin::router(pages),
+        readiness.advise("socket"),
+        token.clone(),
+    );
+    shutdown.spawn("admin socket", socket);
     let listener = admin::bind_tcp(settings.admin_address).await?;
     let router = admin::router(readiness, Arc::new(metrics));
     shutdown.spawn("admin", serve(listener, None, router, Limits::default(), token.clone()));

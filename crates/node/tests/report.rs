@@ -21,21 +21,22 @@ struct Step {
 
 fn steps() -> Vec<Step> {
     let text = include_bytes!("report/stream.yaml");
-    let document = Documents::new(text, Options::default()).next().unwrap().unwrap().value;
+    let document =
+        Documents::new(text, Options::default()).next().expect("as written").expect("as written").value;
     let mut pod = document["pod"].clone();
-    let steps = document["steps"].as_array().unwrap().iter();
+    let steps = document["steps"].as_array().expect("as written").iter();
     steps
         .map(|step| {
             for (key, value) in step["set"].as_object().into_iter().flatten() {
                 pod[key] = value.clone();
             }
             for key in step["clear"].as_array().into_iter().flatten() {
-                pod.as_object_mut().unwrap().remove(key.as_str().unwrap());
+                pod.as_object_mut().expect("as written").remove(key.as_str().expect("as written"));
             }
-            let record: PodRecord = serde_json::from_value(pod.clone()).unwrap();
+            let record: PodRecord = serde_json::from_value(pod.clone()).expect("as written");
             Step {
-                at: step["at"].as_i64().unwrap(),
-                says: step["says"].as_str().unwrap().into(),
+                at: step["at"].as_i64().expect("as written"),
+                says: step["says"].as_str().expect("as written").into(),
                 report: Report {
                     record: Arc::new(record),
                     happened: step.get("happened").map(happened),
@@ -47,7 +48,7 @@ fn steps() -> Vec<Step> {
 }
 
 fn happened(value: &Value) -> Happened {
-    let took = |value: &Value| Duration::from_secs_f64(value.as_f64().unwrap());
+    let took = |value: &Value| Duration::from_secs_f64(value.as_f64().expect("as written"));
     match value {
         Value::String(name) => match name.as_str() {
             "refused" => Happened::Refused,
@@ -58,14 +59,14 @@ fn happened(value: &Value) -> Happened {
             other => unreachable!("{other}"),
         },
         value => {
-            let (name, value) = value.as_object().unwrap().iter().next().unwrap();
+            let (name, value) = value.as_object().expect("as written").iter().next().expect("as written");
             match name.as_str() {
                 "programmed" => Happened::Programmed { took: took(value) },
                 "reconfigured" => Happened::Reconfigured { took: took(value) },
                 "adopted" => Happened::Adopted { took: took(value) },
                 "repaired" => Happened::Repaired {
                     by: value["by"].as_str().map(String::from),
-                    what: value["what"].as_str().unwrap().into(),
+                    what: value["what"].as_str().expect("as written").into(),
                 },
                 other => unreachable!("{other}"),
             }
@@ -74,7 +75,7 @@ fn happened(value: &Value) -> Happened {
 }
 
 fn at(seconds: i64) -> Timestamp {
-    "2026-11-21T10:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_secs(seconds)
+    "2026-11-21T10:00:00Z".parse::<Timestamp>().expect("as written") + SignedDuration::from_secs(seconds)
 }
 
 #[test]

@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -72,6 +76,21 @@ impl Readiness {
         let _ = changes
             .wait_for(|all| all.values().all(|state| !state.required || state.missing.is_none()) == ready)
             .await;
+    }
+}
+
+/// `meshward_condition{name, required}`: 1 while it holds, for alerts on what `/readyz` says.
+impl Collector for Readiness {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = "Conditions of the daemon: 1 while one holds";
+        let mut family = encoder.encode_descriptor("condition", help, None, MetricType::Gauge)?;
+        for condition in self.report().conditions {
+            let required = if condition.required { "true" } else { "false" };
+            let labels = [("name", condition.name.as_str()), ("required", required)];
+            let gauge = ConstGauge::new(i64::from(condition.holds));
+            gauge.encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
     }
 }
 

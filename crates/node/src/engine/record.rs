@@ -74,8 +74,10 @@ fn standing(known: Known<'_>) -> Option<(Phase, String, Option<Mesh>)> {
         Desired::Untouched { told } => Some((Phase::Nothing, told.clone()?, None)),
         Desired::Nothing { reason, mesh } => {
             let told = mesh.is_some() || known.facts.guarded;
+            let rules = state.is_some_and(|state| state.rules.is_some());
             told.then(|| match failure {
                 Some(failure) => (Phase::Failed, failure, *mesh),
+                None if rules => (Phase::Redirected, "the rules are being taken away".into(), *mesh),
                 None => (Phase::Nothing, reason.clone(), *mesh),
             })
         }
@@ -93,7 +95,9 @@ fn standing(known: Known<'_>) -> Option<(Phase, String, Option<Mesh>)> {
                     (Some(rules), _) if rules.identity == wish.identity => {
                         (Phase::Redirected, format!("the rules of {} are in force", wish.mesh))
                     }
-                    _ => (Phase::Waiting, "the rules are being put in force".to_string()),
+                    // Until the new rules are in force, the old ones are.
+                    (Some(_), _) => (Phase::Redirected, "the rules are being changed".to_string()),
+                    (None, _) => (Phase::Waiting, "the rules are being put in force".to_string()),
                 },
             };
             Some((phase, reason, Some(wish.mesh)))

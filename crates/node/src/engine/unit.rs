@@ -7,34 +7,30 @@
 //! retry, recheck ─────┘
 //! ```
 
+mod failure;
 mod rest;
+mod tell;
 
-use std::error::Error;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use meshward_redirect::netns::OpenNetNs;
 use meshward_redirect::program::Options;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::aim::{Aim, GateState, Goal, Says, State, Step, next};
+use super::aim::{GateState, Goal, Says, State, Step, next};
 use super::crew::Crew;
 use super::hold::{Hold, HoldError, Put};
 use super::index::UnitKey;
 use crate::gate::{Gate, Line, OpenGate, Proof};
 use crate::report::Happened;
+use failure::{Failure, chain};
 use rest::{Rest, Woken};
 
 /// Steps towards one goal; more than any goal needs.
 const MOST_STEPS: usize = 16;
-/// A namespace that is not there may be gone for good; that is no failure worth telling until it lasts.
-const PATIENCE: u32 = 3;
-/// How often a sandbox that is new may fail before containers of an old one cannot be what still shows as running.
-const MANY_ATTEMPTS: u32 = 4;
-
 /// What a unit tells.
 #[derive(Debug)]
 pub(super) struct Progress {
@@ -350,81 +346,9 @@ impl Unit {
         }
     }
 
-    async fn fail(&mut self, failure: Failure) {
-        self.rest.retry();
-        if failure.gone && self.rest.attempts() <= PATIENCE {
-            return;
-        }
-        // Nobody is let through meanwhile, and whoever waits hears why.
-        if let Some(gate) = &self.gate
-            && self.state.rules.is_none()
-        {
-            gate.say(Line::wait(&failure.text));
-            self.state.gate = GateState::Open { says: Says::Wait, reason: failure.text.clone() };
-        }
-        self.state.failure = Some(failure.text);
-    }
-
-    /// A pod that runs without its rules is told of once.
-    async fn tell_exposure(&mut self, goal: &Goal) {
-        let refused = matches!(goal.aim, Aim::Refused { .. });
-        let bare = self.state.rules.is_none() && (self.state.failure.is_some() || refused);
-        let Some(exposed) = &goal.facts.exposed else { return };
-        // What showed as running when a sandbox was new ran in the one before.
-        let stale =
-            goal.early && self.at_first.as_ref() == Some(exposed) && self.rest.attempts() < MANY_ATTEMPTS;
-        if bare && !stale {
-            self.tell_unredirected().await;
-        }
-    }
-
-    async fn tell_unredirected(&mut self) {
-        if !std::mem::replace(&mut self.unredirected, true) {
-            self.tell(Some(Happened::Unredirected)).await;
-        }
-    }
-
-    async fn tell(&mut self, happened: Option<Happened>) {
-        let progress = Progress { unit: self.key.clone(), state: self.state.clone(), happened };
-        // Without an engine nobody wants to know.
-        let _ = self.progress.send(progress).await;
-    }
-
     /// Closes the gate and lets go of the sockets; the rules stay.
     async fn end(mut self) {
         let hold = self.hold.take();
         self.let_go(hold).await;
     }
-}
-
-/// Why a step failed, for people.
-#[derive(Debug)]
-struct Failure {
-    text: String,
-    /// The namespace is not there.
-    gone: bool,
-}
-
-impl Failure {
-    fn told(text: String) -> Self {
-        Self { text, gone: false }
-    }
-
-    fn of(error: HoldError) -> Self {
-        Self { gone: matches!(error, HoldError::Open(OpenNetNs::Gone { .. })), text: chain(&error) }
-    }
-}
-
-/// An error with its causes, as far as it does not name them itself.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text.replace('\n', "; ")
 }
