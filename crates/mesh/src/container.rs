@@ -87,6 +87,13 @@ impl<'a> Container<'a> {
         mounts.filter_map(move |mount| Some((text(mount, "name")?, text(mount, "mountPath")?)))
     }
 
+    /// The TCP ports that it declares.
+    pub(crate) fn tcp_ports(&self) -> impl Iterator<Item = u64> + use<'a> {
+        let tcp = |port: &&Value| port.get("protocol").and_then(Value::as_str).is_none_or(|p| p == "TCP");
+        let ports = self.list("ports").iter().take(MOST_ENTRIES).filter(tcp);
+        ports.filter_map(|port| port.get("containerPort")?.as_u64())
+    }
+
     /// The ports of its HTTP probes.
     pub(crate) fn probe_ports(&self) -> impl Iterator<Item = &'a Value> {
         ["livenessProbe", "readinessProbe", "startupProbe"]

@@ -28,10 +28,26 @@ pub(crate) enum Reading {
 /// # Errors
 /// [`PlanError`] with every value that is not accepted. Nothing of such a pod may be programmed.
 pub fn plan(pod: &PodTemplate<'_>, namespace: Option<&Value>) -> Result<Wanted, PlanError> {
+    plan_with_warnings(pod, namespace).map(|(wanted, _)| wanted)
+}
+
+/// The same with what is allowed and yet surely not meant, also of a pod that wants no rules: a misspelt key may be why.
+/// A plan's own [`Plan::warnings`] are these.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_with_warnings(
+    pod: &PodTemplate<'_>,
+    namespace: Option<&Value>,
+) -> Result<(Wanted, Vec<Warning>), PlanError> {
     let mut scope = Scope::new(pod, namespace);
     let wanted = if scope.problems.is_empty() { decide(&mut scope) } else { None };
     match wanted {
-        Some(wanted) if scope.problems.is_empty() => Ok(wanted),
+        Some(Wanted::Redirect(plan)) if scope.problems.is_empty() => {
+            let warnings = plan.warnings.clone();
+            Ok((Wanted::Redirect(plan), warnings))
+        }
+        Some(wanted) if scope.problems.is_empty() => Ok((wanted, scope.warnings)),
         _ => Err(PlanError { object: pod.title(), problems: scope.problems }),
     }
 }

@@ -84,7 +84,7 @@ fn istio(container: &Container<'_>) -> Option<Role> {
                 arguments.iter().any(|word| matches!(*word, "--skip-rule-apply" | "--skip-rule-apply=true"));
             return Some(if idle || named { Role::Validator } else { Role::Setup });
         }
-        if named {
+        if named || waits_for_the_seed(container) {
             return Some(Role::Validator);
         }
     }
@@ -107,6 +107,16 @@ pub(crate) fn istio_iptables<'a>(container: &Container<'a>) -> Option<Vec<&'a st
         None => (container.name() == "istio-init" && line.first().is_some_and(|word| word.starts_with('-')))
             .then_some(line),
     }
+}
+
+/// Whether a container waits for istio-pod-network-controller's annotation in a downward API file: its `istio-init`
+/// (cmd/init.go) runs the controller's own program, as a word of the command line or by the image's entry point.
+pub(crate) fn waits_for_the_seed(container: &Container<'_>) -> bool {
+    let line: Vec<&str> = container.command_line().take(4).collect();
+    let by_program = line
+        .windows(2)
+        .any(|words| file_name(words[0]) == "istio-pod-network-controller" && words[1] == "init");
+    by_program || (container.name() == "istio-init" && line.first() == Some(&"init"))
 }
 
 fn linkerd(container: &Container<'_>) -> Option<Role> {
@@ -239,6 +249,11 @@ mod tests {
                 Mesh::Istio,
             ),
             (json!({"name": "istio-validation"}), Mesh::Istio),
+            (json!({"name": "istio-init", "args": ["init", "--timeout", "300"]}), Mesh::Istio),
+            (
+                json!({"name": "x", "command": ["/usr/local/bin/istio-pod-network-controller", "init"], "args": ["--file", "/f"]}),
+                Mesh::Istio,
+            ),
             (json!({"name": "linkerd-network-validator"}), Mesh::Linkerd),
             (json!({"name": "x", "command": ["/usr/lib/linkerd/linkerd2-network-validator"]}), Mesh::Linkerd),
             (json!({"name": "kuma-validator"}), Mesh::Kuma),
@@ -256,6 +271,8 @@ mod tests {
     fn a_name_alone_does_not_make_a_setup_container() {
         for value in [
             json!({"name": "istio-init", "image": "busybox", "command": ["sh", "-c", "true"]}),
+            json!({"name": "istio-init", "args": ["initialise"]}),
+            json!({"name": "x", "args": ["init", "--file", "/f"]}),
             json!({"name": "linkerd-init", "command": ["sleep", "1"]}),
             json!({"name": "kuma-init", "command": ["true"]}),
             json!({"name": "app", "args": ["--incoming-proxy-port", "1"]}),

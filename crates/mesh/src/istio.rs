@@ -14,7 +14,7 @@ use crate::container::Container;
 use crate::decide::Reading;
 use crate::findings::{Role, istio_iptables};
 use crate::membership::security_id;
-use crate::problem::quoted;
+use crate::problem::{Warning, quoted};
 use crate::scope::Scope;
 use crate::verdict::{Reason, Source};
 
@@ -118,12 +118,17 @@ fn annotations<'a>(
     settings: &mut Settings,
 ) {
     mode(scope, proxies, configs, settings);
+    // Its script was given no outbound ports to leave out, and the pod's own ports as those to capture.
+    let seed = scope.is_seed_member();
+    if seed && scope.on_pod("traffic.sidecar.istio.io/includeInboundPorts").is_none() {
+        container_ports(scope, proxies, settings);
+    }
     for (option, name, default) in [
-        ("istio-inbound-ports", "includeInboundPorts", Some("*")),
+        ("istio-inbound-ports", "includeInboundPorts", (!seed).then_some("*")),
         ("istio-service-cidr", "includeOutboundIPRanges", Some("*")),
         ("istio-service-exclude-cidr", "excludeOutboundIPRanges", None),
         ("istio-outbound-ports", "includeOutboundPorts", None),
-        ("istio-local-outbound-ports-exclude", "excludeOutboundPorts", Some(STATUS_PORT)),
+        ("istio-local-outbound-ports-exclude", "excludeOutboundPorts", (!seed).then_some(STATUS_PORT)),
         ("istio-exclude-interfaces", "excludeInterfaces", None),
         ("kube-virt-interfaces", "kubevirtInterfaces", None),
     ] {
@@ -168,6 +173,24 @@ fn dual_stack<'a>(
     {
         settings.set(OPTION, value, origin);
     }
+}
+
+/// What istio-pod-network-controller captures where no annotation says it: the ports that the pod's containers declare
+/// (pkg/handler, `getIncludedInboundPorts`). It counted the proxy's own too, which nobody meant to send to the proxy.
+fn container_ports<'a>(scope: &mut Scope<'a>, proxies: &[Container<'a>], settings: &mut Settings) {
+    let containers = scope.pod.containers().filter(|container| !container.is_init());
+    let others = containers.filter(|container| !proxies.iter().any(|proxy| proxy.is(container)));
+    let mut ports: Vec<u64> = others.flat_map(|container| container.tcp_ports()).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    let text = ports.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
+    if text.is_empty() {
+        let message = "no container declares a port, so no inbound connection is captured, as \
+                       istio-pod-network-controller has it; traffic.sidecar.istio.io/includeInboundPorts names some"
+            .into();
+        scope.warnings.push(Warning::Pod { message });
+    }
+    settings.set("istio-inbound-ports", text, derived("the ports that the pod's containers declare"));
 }
 
 /// The annotation, else what the injector told the proxy.

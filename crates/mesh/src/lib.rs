@@ -45,7 +45,7 @@ mod swap;
 mod verdict;
 
 pub use container::Container;
-pub use decide::plan;
+pub use decide::{plan, plan_with_warnings};
 pub use known::{REDIRECT as REDIRECT_ANNOTATION, SWAP as SWAP_KEY};
 pub use object::pods;
 pub use patch::patch;

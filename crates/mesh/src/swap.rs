@@ -28,7 +28,7 @@ use serde_json::Value;
 
 use crate::container::Container;
 use crate::decide::plan;
-use crate::findings::{Findings, Role};
+use crate::findings::{Findings, Role, waits_for_the_seed};
 use crate::known::REDIRECT;
 use crate::pod::PodTemplate;
 use crate::verdict::{Plan, Wanted};
@@ -112,6 +112,8 @@ fn same_rules(
 /// The containers of the pod's mesh, and a wait container that is there already.
 pub(crate) struct Members<'a> {
     mesh: Mesh,
+    /// Those that set up rules, and istio-pod-network-controller's, which waits for its annotation as root: nobody's
+    /// repair controller looks for it, so there is no reason to keep it.
     setups: Vec<Container<'a>>,
     validators: Vec<Container<'a>>,
     proxies: Vec<Container<'a>>,
@@ -121,12 +123,13 @@ pub(crate) struct Members<'a> {
 impl<'a> Members<'a> {
     fn of(pod: &PodTemplate<'a>, mesh: Mesh) -> Self {
         let findings = Findings::of(pod);
-        let all = |role| findings.all(mesh, role).collect();
+        let validators = findings.all(mesh, Role::Validator);
+        let (seeds, validators): (Vec<_>, Vec<_>) = validators.partition(waits_for_the_seed);
         Self {
             mesh,
-            setups: all(Role::Setup),
-            validators: all(Role::Validator),
-            proxies: all(Role::Proxy),
+            setups: findings.all(mesh, Role::Setup).chain(seeds).collect(),
+            validators,
+            proxies: findings.all(mesh, Role::Proxy).collect(),
             wait: pod.containers().find(|container| container.name() == WAIT_CONTAINER),
         }
     }

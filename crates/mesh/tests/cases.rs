@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use meshward_manifest::{Documents, Options};
-use meshward_mesh::{Plan, PlanError, Reason, Setup, Wanted, plan, pods};
+use meshward_mesh::{Plan, PlanError, Reason, Setup, Wanted, plan, plan_with_warnings, pods};
 use serde_json::{Map, Value, json};
 
 fn read(path: &Path) -> Value {
@@ -147,7 +147,12 @@ fn check(name: &str, case: &Map<String, Value>) {
             check_round_trip(name, &pod, namespace.as_ref(), plan);
         }
         (Ok(Wanted::Nothing(reason)), None, Some(expected), None) => {
-            check_reason(name, case, reason, expected)
+            check_reason(name, case, reason, expected);
+            let (_, warnings) = plan_with_warnings(&pods(&pod)[0], namespace.as_ref()).unwrap();
+            let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+            if case.contains_key("warnings") {
+                assert_listed(name, "warnings", &texts(case.get("warnings")), &warnings);
+            }
         }
         (Err(error), None, None, errors @ Some(_)) => {
             let problems: Vec<String> = error.problems.iter().map(ToString::to_string).collect();
