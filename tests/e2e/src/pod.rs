@@ -258,8 +258,8 @@ impl Pod {
         let Wanted::Redirect(plan) = plan(pod, Some(&namespace))? else {
             bail!("pod {} wants no rules", self.name);
         };
-        let ipv6 = netns.run(|| RouteSocket::open().and_then(|mut socket| socket.has_global_ipv6()))??;
-        Ok(build(plan.mesh, &plan.settings, Surroundings { global_ipv6: Some(ipv6) })?.rules)
+        let addresses = netns.run(|| RouteSocket::open().and_then(|mut socket| socket.global_addresses()))??;
+        Ok(build(plan.mesh, &plan.settings, Surroundings::of(&addresses))?.rules)
     }
 }
 

@@ -114,8 +114,8 @@ impl Hold {
     /// Programs, reads back, locks, and listens for changes from then on.
     pub(super) fn put(&mut self, wish: &Wish, lock: program::Options, now: String) -> Result<Put, HoldError> {
         let start = Instant::now();
-        let global = self.namespace.run(|| RouteSocket::open()?.has_global_ipv6())??;
-        let surroundings = Surroundings { global_ipv6: Some(global) };
+        let addresses = self.namespace.run(|| RouteSocket::open()?.global_addresses())??;
+        let surroundings = Surroundings::of(&addresses);
         let rules = dialect::build(wish.mesh, &wish.settings, surroundings)?.rules;
         let (fingerprint, proofs) = (rules.fingerprint(), gate::proofs(&rules, &self.expected, wish.wait));
         let again = self.keeper.is_some();
