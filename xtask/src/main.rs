@@ -3,12 +3,16 @@
 #![allow(clippy::print_stdout)]
 
 mod bench;
+mod chart;
 mod demo;
 mod deny;
 mod docs;
+mod e2e;
 mod fuzz;
+mod image;
 mod run;
 mod setup;
+mod tools;
 mod verify;
 mod wasm;
 
@@ -52,6 +56,16 @@ enum Verb {
     Wasm,
     /// Check licences, advisories and duplicate crates (needs cargo-deny)
     Deny,
+    /// Build the container images, without Docker: static, reproducible, with a bill of materials
+    Image(image::Arguments),
+    /// Run the end-to-end cases on a real Kubernetes
+    E2e(e2e::Arguments),
+    /// Lint the Helm chart, and compare what it renders with what is kept
+    Chart {
+        /// Keep what it renders now
+        #[arg(long)]
+        bless: bool,
+    },
     /// Write the generated parts of the documentation: command reference, man pages, completions
     Docs {
         /// Change nothing; fail when something is out of date
@@ -69,6 +83,9 @@ fn main() -> anyhow::Result<()> {
         Verb::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Verb::Wasm => wasm::run(),
         Verb::Deny => deny::run(),
+        Verb::Image(arguments) => image::run(&arguments),
+        Verb::E2e(arguments) => e2e::run(&arguments),
+        Verb::Chart { bless } => chart::verb(bless),
         Verb::Docs { check } => docs::run(check),
     }
 }

@@ -1,4 +1,5 @@
-//! Running other programs: always told to the user first, always checked.
+//! Running other programs: always told to the user first (on standard error, so that what a verb prints can be read by a
+//! program), always checked.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -20,7 +21,7 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
 
 /// Runs a command after printing it; an exit code other than 0 is an error.
 pub(crate) fn step(what: &str, command: &mut Command) -> Result<()> {
-    println!("==> {what}");
+    eprintln!("==> {what}");
     quiet_step(what, command)
 }
 
@@ -32,6 +33,18 @@ pub(crate) fn quiet_step(what: &str, command: &mut Command) -> Result<()> {
         bail!("{what}: {program} ended with {status}");
     }
     Ok(())
+}
+
+/// What a command prints; what it complains about goes to the user.
+pub(crate) fn output(what: &str, command: &mut Command) -> Result<String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output =
+        command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot start {program}"))?;
+    if !output.status.success() {
+        bail!("{what}: {program} ended with {}", output.status);
+    }
+    String::from_utf8(output.stdout)
+        .with_context(|| format!("{what}: {program} printed something else than text"))
 }
 
 /// Whether a program answers when it is started with `arguments`.

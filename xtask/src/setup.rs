@@ -1,5 +1,5 @@
-//! What the tests, benches and the demo compare with or run on: Debian packages, installed when they are missing
-//! and when we may.
+//! What the tests, benches, images and the demo compare with, build with or run on: Debian packages and a target of the
+//! Rust toolchain, installed when they are missing and when we may.
 
 use std::process::Command;
 
@@ -7,8 +7,11 @@ use anyhow::{Result, bail};
 
 use crate::run;
 
-/// A program a verb needs, and the Debian package it comes in.
-const NEEDED: [(&str, &str); 5] = [
+/// A program that is needed, and the Debian package it comes in.
+pub(crate) type Needed = (&'static str, &'static str);
+
+/// What tests, benches and the demo need.
+const TESTED_WITH: [Needed; 5] = [
     ("nft", "nftables"),
     ("iptables-nft-restore", "iptables"),
     ("iptables-legacy-restore", "iptables"),
@@ -20,38 +23,68 @@ const NEEDED: [(&str, &str); 5] = [
 #[derive(Debug, Default)]
 pub(crate) struct Missing(pub(crate) Vec<&'static str>);
 
-/// Installs what is missing, says so, and returns what is still missing afterwards.
+/// Installs what tests, benches and the demo lack, says so, and returns what is still missing afterwards.
 pub(crate) fn install() -> Result<Missing> {
-    let missing = missing_packages();
+    install_packages(&TESTED_WITH)
+}
+
+/// Installs what is missing of `needed`, says so, and fails when that cannot be.
+pub(crate) fn packages(needed: &[Needed]) -> Result<()> {
+    let Missing(missing) = install_packages(needed)?;
+    if !missing.is_empty() {
+        bail!("these packages are missing: {}", missing.join(", "));
+    }
+    Ok(())
+}
+
+/// Installs a target of the Rust toolchain, unless it is there.
+pub(crate) fn rust_target(target: &str) -> Result<()> {
+    let mut list = Command::new("rustup");
+    list.args(["target", "list", "--installed"]).current_dir(run::root());
+    let Ok(installed) = run::output("list of installed targets", &mut list) else {
+        bail!("no rustup here: install the Rust target {target} with what manages this toolchain");
+    };
+    if installed.lines().any(|line| line.trim() == target) {
+        return Ok(());
+    }
+    eprintln!("installing with rustup: the target {target}");
+    run::step(
+        &format!("rustup target add {target}"),
+        Command::new("rustup").args(["target", "add", target]).current_dir(run::root()),
+    )
+}
+
+fn install_packages(needed: &[Needed]) -> Result<Missing> {
+    let missing = missing_packages(needed);
     if missing.is_empty() {
         return Ok(Missing::default());
     }
     let names = missing.join(", ");
     if !run::works("apt-get", &["--version"]) {
-        println!(
+        eprintln!(
             "not installed: {names} (no apt-get here; install them with this machine's package manager)"
         );
         return Ok(Missing(missing));
     }
     let Some(prefix) = privilege() else {
-        println!("not installed: {names} (neither root nor sudo without a password)");
+        eprintln!("not installed: {names} (neither root nor sudo without a password)");
         return Ok(Missing(missing));
     };
-    println!("installing with apt-get: {names}");
+    eprintln!("installing with apt-get: {names}");
     apt(prefix, &["update", "-qq"])?;
     let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
     arguments.extend(&missing);
     apt(prefix, &arguments)?;
-    let still = missing_packages();
+    let still = missing_packages(needed);
     if !still.is_empty() {
         bail!("apt-get ended well, but these programs are still missing: {}", still.join(", "));
     }
     Ok(Missing::default())
 }
 
-fn missing_packages() -> Vec<&'static str> {
+fn missing_packages(needed: &[Needed]) -> Vec<&'static str> {
     let mut packages: Vec<&str> =
-        NEEDED.iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| *package).collect();
+        needed.iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| *package).collect();
     packages.dedup();
     packages
 }

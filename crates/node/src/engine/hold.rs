@@ -114,9 +114,9 @@ impl Hold {
     /// Programs, reads back, locks, and listens for changes from then on.
     pub(super) fn put(&mut self, wish: &Wish, lock: program::Options, now: String) -> Result<Put, HoldError> {
         let start = Instant::now();
-        let look = || Ok::<_, RouteError>((RouteSocket::open()?.has_global_ipv6()?, gate::ways_out()));
-        let (global, ways_out) = self.namespace.run(look)??;
-        let surroundings = Surroundings { global_ipv6: Some(global) };
+        let look = || Ok::<_, RouteError>((RouteSocket::open()?.global_addresses()?, gate::ways_out()));
+        let (addresses, ways_out) = self.namespace.run(look)??;
+        let surroundings = Surroundings::of(&addresses);
         let rules = dialect::build(wish.mesh, &wish.settings, surroundings)?.rules;
         let place = Place { addresses: &self.expected, ways_out: &ways_out, wait: wish.wait };
         let (fingerprint, proofs) = (rules.fingerprint(), gate::proofs(&rules, place));

@@ -1,0 +1,99 @@
+//! What one case gets: the cluster, and namespaces that are its own and are taken away after it.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use futures::future::join_all;
+
+use crate::agent::Agent;
+use crate::cluster::Cluster;
+use crate::diagnosis;
+use crate::manifest::Manifest;
+use crate::namespace::Namespace;
+use crate::rig::Rig;
+
+/// One case's share of the cluster.
+pub struct Bed {
+    cluster: Cluster,
+    /// Distinguishes the namespaces of cases that run at once.
+    number: usize,
+    namespaces: Mutex<Vec<Namespace>>,
+}
+
+impl Bed {
+    /// For the case of this number.
+    pub fn new(cluster: Cluster, number: usize) -> Self {
+        Self { cluster, number, namespaces: Mutex::new(Vec::new()) }
+    }
+
+    /// The cluster.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// The agent that the run has installed.
+    pub fn agent(&self) -> Agent {
+        Agent::of(&self.cluster)
+    }
+
+    /// The node.
+    ///
+    /// # Errors
+    /// It is not ours: the case should have said `Needs::Node`.
+    pub fn rig(&self) -> Result<&Rig> {
+        match &self.cluster.rig {
+            Some(rig) => Ok(rig),
+            None => bail!("this cluster's node cannot be reached from here"),
+        }
+    }
+
+    /// A new namespace where Pod Security enforces *restricted*.
+    ///
+    /// # Errors
+    /// What the API server says.
+    pub async fn restricted(&self, name: &str) -> Result<Namespace> {
+        let label = ("pod-security.kubernetes.io/enforce", "restricted");
+        self.namespace(name, &[label, ("pod-security.kubernetes.io/enforce-version", "latest")]).await
+    }
+
+    /// A new namespace with these labels.
+    ///
+    /// # Errors
+    /// What the API server says.
+    pub async fn namespace(&self, name: &str, labels: &[(&str, &str)]) -> Result<Namespace> {
+        let name = format!("e2e-{}-{name}", self.number);
+        let namespace = Namespace::create(&self.cluster, &name, labels).await?;
+        if let Ok(mut all) = self.namespaces.lock() {
+            all.push(namespace.clone());
+        }
+        Ok(namespace)
+    }
+
+    /// What `meshward swap` makes of a manifest.
+    ///
+    /// # Errors
+    /// It refuses, with its own words.
+    pub async fn swapped(&self, manifest: &Manifest) -> Result<Manifest> {
+        let text = self.cluster.tools.meshward(&["swap", "-"], &manifest.to_yaml()).await?;
+        Manifest::parse(&text)
+    }
+
+    /// Everything that helps to understand a failure.
+    pub async fn diagnosis(&self) -> String {
+        let namespaces = self.namespaces.lock().map(|all| all.clone()).unwrap_or_default();
+        diagnosis::of(&self.cluster, &namespaces).await
+    }
+
+    /// Takes everything away that the case made.
+    ///
+    /// # Errors
+    /// Something does not go within a minute.
+    pub async fn clear(&self) -> Result<()> {
+        let namespaces: Vec<Namespace> =
+            self.namespaces.lock().map(|mut all| all.drain(..).collect()).unwrap_or_default();
+        let gone =
+            join_all(namespaces.iter().map(|namespace| namespace.delete(Duration::from_secs(60)))).await;
+        gone.into_iter().collect()
+    }
+}

@@ -1,0 +1,18 @@
+//! The cases, by what they are about. A new one is a function and a line in its file's list.
+
+mod installation;
+mod pods;
+mod real_istio;
+mod start;
+
+use std::time::Duration;
+
+use meshward_e2e::Case;
+
+/// For a pod to become Ready, on a machine that has other things to do as well.
+const SOON: Duration = Duration::from_secs(60);
+
+/// All of them.
+pub(crate) fn all() -> Vec<Case> {
+    [start::CASES, installation::CASES, real_istio::CASES].concat()
+}

@@ -1,0 +1,163 @@
+//! `cargo e2e`: images, chart, a cluster and what runs on it, prepared; then the cases of `tests/e2e`. With `KUBECONFIG`
+//! it is a cluster of the caller's own, and stays as it was; without, the one of `tests/e2e/cluster` is built (once),
+//! started and stopped.
+
+mod envoy;
+mod rig;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::image::{self, Which};
+use crate::{chart, demo, run, tools};
+use rig::Rig;
+
+/// How the cases are run.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Run only cases with one of these words in their name
+    filter: Vec<String>,
+    /// Leave the cluster running, and what failed cases made in it
+    #[arg(long)]
+    keep: bool,
+    /// Do without a real Envoy and a real Istio (cases that need them are told)
+    #[arg(long)]
+    quick: bool,
+    /// Print the cases, and run none
+    #[arg(long)]
+    list: bool,
+    /// Cases that run at once
+    #[arg(long, default_value_t = 4)]
+    jobs: usize,
+    /// Command that puts an image archive into the cluster of KUBECONFIG, such as `kind load image-archive`
+    #[arg(long, value_name = "COMMAND")]
+    load: Option<String>,
+    /// A value of the chart that the cluster of KUBECONFIG needs, as for helm's --set
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let begin = Instant::now();
+    if arguments.list {
+        let nothing = Prepared { helm: "helm".into(), ..Prepared::default() };
+        return run::quiet_step("the list of cases", cases(&nothing, arguments)?.arg("--list"));
+    }
+    let helm = tools::helm()?;
+    chart::run(&helm, false)?;
+    let own = std::env::var_os("KUBECONFIG").is_none_or(|value| value.is_empty());
+    let rig = if own { Some(Rig::prepare()?) } else { None };
+    let mut prepared = Prepared { helm, ..Prepared::default() };
+    prepared.build(arguments, rig.as_ref())?;
+    eprintln!("==> everything is built, {:.0} s", begin.elapsed().as_secs_f64());
+    match &rig {
+        Some(rig) => on_own_cluster(rig, &prepared, arguments),
+        None => on_given_cluster(&prepared, arguments),
+    }
+}
+
+/// What the cases are given.
+#[derive(Default)]
+struct Prepared {
+    helm: PathBuf,
+    images: Vec<PathBuf>,
+    envoy: bool,
+    istio: Option<PathBuf>,
+}
+
+impl Prepared {
+    fn build(&mut self, arguments: &Arguments, rig: Option<&Rig>) -> Result<()> {
+        eprintln!("==> building images");
+        let made = image::make(&[Which::Node, Which::Wait, Which::TestApp], &image::folder())?;
+        for image in &made {
+            eprintln!("{} {}", image.name, image.digest);
+        }
+        self.images = made.into_iter().map(|image| image.archive).collect();
+        // Of the whole workspace, so that its dependencies are those that the tests were built with.
+        let build = ["build", "--quiet", "--workspace", "--bin", "meshward", "--bin", "meshward-e2e"];
+        run::step("building the command line and the cases", &mut run::cargo(&build))?;
+        let Some(rig) = rig.filter(|_| !arguments.quick) else { return Ok(()) };
+        self.images.push(envoy::image()?);
+        self.envoy = true;
+        self.istio = Some(rig.istio()?);
+        Ok(())
+    }
+}
+
+fn on_own_cluster(rig: &Rig, prepared: &Prepared, arguments: &Arguments) -> Result<()> {
+    let started = rig.start()?;
+    let result = rig.load(&prepared.images).and_then(|()| {
+        let mut command = cases(prepared, arguments)?;
+        rig.environment(&mut command);
+        command.arg("--rig").arg(rig.state());
+        for value in rig.chart_values() {
+            command.args(["--set", &value]);
+        }
+        run::step("cases", &mut command)
+    });
+    match (started, arguments.keep) {
+        (true, false) => rig.stop()?,
+        (true, true) => eprintln!("the cluster still runs; {}", rig.how_to_use()),
+        (false, _) => eprintln!("the cluster was there before, and still runs; {}", rig.how_to_use()),
+    }
+    result
+}
+
+fn on_given_cluster(prepared: &Prepared, arguments: &Arguments) -> Result<()> {
+    match &arguments.load {
+        None => eprintln!("note: no --load: the cluster has to have the images already"),
+        Some(load) => {
+            let words: Vec<&str> = load.split_whitespace().collect();
+            let Some((program, first)) = words.split_first() else { bail!("--load is empty") };
+            for image in &prepared.images {
+                let what = format!("{load} {}", image.display());
+                run::step(&what, Command::new(program).args(first).arg(image))?;
+            }
+        }
+    }
+    run::step("cases", &mut cases(prepared, arguments)?)
+}
+
+/// The program of `tests/e2e`, with everything it asks for.
+fn cases(prepared: &Prepared, arguments: &Arguments) -> Result<Command> {
+    let built = demo::target_folder().join("debug");
+    if arguments.list {
+        let build = ["build", "--quiet", "--workspace", "--bin", "meshward-e2e"];
+        run::quiet_step("building the cases", &mut run::cargo(&build))?;
+    }
+    let mut command = Command::new(built.join("meshward-e2e"));
+    command.current_dir(run::root()).args(&arguments.filter);
+    command.arg("--helm").arg(&prepared.helm).arg("--meshward").arg(built.join("meshward"));
+    command.arg("--chart").arg(chart::chart()).args(["--jobs", &arguments.jobs.to_string()]);
+    for value in &arguments.set {
+        command.args(["--set", value]);
+    }
+    if arguments.keep {
+        command.arg("--keep");
+    }
+    if prepared.envoy {
+        command.arg("--envoy");
+    }
+    if let Some(istio) = &prepared.istio {
+        command.arg("--istio").arg(istio);
+    }
+    Ok(command)
+}
+
+/// Runs one of the scripts beside the cases.
+fn script(path: &str) -> Command {
+    Command::new(folder().join(path))
+}
+
+fn folder() -> PathBuf {
+    run::root().join("tests/e2e")
+}
+
+/// Makes a folder and its parents.
+fn make_folder(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
+}

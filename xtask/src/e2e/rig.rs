@@ -1,0 +1,132 @@
+//! The cluster of `tests/e2e/cluster`: built once for its sources, and shared with whoever has started it already.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::{folder, make_folder, script};
+use crate::{run, tools};
+
+/// Where the cluster is and what it runs from: the `RIG_*` of `tests/e2e/cluster/lib.sh`.
+pub(super) struct Rig {
+    state: PathBuf,
+    programs: PathBuf,
+}
+
+impl Rig {
+    /// Builds what is missing.
+    pub(super) fn prepare() -> Result<Self> {
+        if !run::is_root() {
+            bail!("a cluster of our own needs root: run this as root, or give a KUBECONFIG");
+        }
+        let variable = |name: &str, default: &str| {
+            let set = std::env::var_os(name).filter(|value| !value.is_empty());
+            set.map_or_else(|| std::env::temp_dir().join(default), PathBuf::from)
+        };
+        let rig =
+            Self { state: variable("RIG_STATE", "meshrig"), programs: variable("RIG_BIN", "meshrig-bin") };
+        run::step("distribution packages of the cluster", &mut script("cluster/deps.sh"))?;
+        if !rig.programs.join(".stamp").exists() {
+            tools::need_go("the cluster")?;
+            eprintln!(
+                "building Kubernetes, etcd and containerd from their Go modules into {}: once, ten minutes",
+                rig.programs.display()
+            );
+        }
+        let mut build = script("cluster/build.sh");
+        rig.environment(&mut build);
+        run::step("the cluster's programs", &mut build)?;
+        Ok(rig)
+    }
+
+    /// What the scripts and the cases find the cluster by.
+    pub(super) fn environment(&self, command: &mut Command) {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let mut folders = vec![self.programs.clone()];
+        folders.extend(std::env::split_paths(&path));
+        if let Ok(path) = std::env::join_paths(folders) {
+            command.env("PATH", path);
+        }
+        command
+            .env("RIG_STATE", &self.state)
+            .env("RIG_BIN", &self.programs)
+            .env("KUBECONFIG", self.state.join("admin.kubeconfig"))
+            .env("CONTAINERD_ADDRESS", self.socket())
+            .env("CONTAINERD_NAMESPACE", "k8s.io");
+    }
+
+    pub(super) fn state(&self) -> &Path {
+        &self.state
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.state.join("containerd/containerd.sock")
+    }
+
+    /// Whether it answers.
+    fn is_up(&self) -> bool {
+        let mut ask = Command::new(self.programs.join("kubectl"));
+        self.environment(&mut ask);
+        let asked = ask.args(["get", "--raw", "/readyz", "--request-timeout=3s"]).output();
+        asked.is_ok_and(|output| output.status.success())
+    }
+
+    /// Starts it unless it runs; whether it was started.
+    pub(super) fn start(&self) -> Result<bool> {
+        if self.is_up() {
+            eprintln!("==> a cluster runs at {} already, and is used", self.state.display());
+            return Ok(false);
+        }
+        let mut up = script("cluster/up.sh");
+        self.environment(&mut up);
+        run::step("starting the cluster", &mut up)?;
+        Ok(true)
+    }
+
+    pub(super) fn stop(&self) -> Result<()> {
+        let mut down = script("cluster/down.sh");
+        self.environment(&mut down);
+        run::step("stopping the cluster", &mut down)
+    }
+
+    /// Puts image archives into the node.
+    pub(super) fn load(&self, images: &[PathBuf]) -> Result<()> {
+        let mut load = script("cluster/load.sh");
+        self.environment(&mut load);
+        run::step("loading images", load.args(images))
+    }
+
+    /// The chart's values for this node: folders by their own paths, as the conventional ones may belong to another
+    /// cluster of this machine.
+    pub(super) fn chart_values(&self) -> Vec<String> {
+        let state = self.state.display();
+        vec![
+            format!("runtime.socket={}", self.socket().display()),
+            format!("nri.folder={state}/nri"),
+            format!("cni.binFolder={state}/cni/bin"),
+            format!("cni.confFolder={state}/cni/net.d"),
+        ]
+    }
+
+    pub(super) fn how_to_use(&self) -> String {
+        format!("eval \"$({}/cluster/env.sh)\" to use it, {0}/cluster/down.sh to stop it", folder().display())
+    }
+
+    /// Builds the real Istio, once; its outputs.
+    pub(super) fn istio(&self) -> Result<PathBuf> {
+        let out = match std::env::var_os("MESHWARD_ISTIO").filter(|value| !value.is_empty()) {
+            Some(out) => PathBuf::from(out),
+            None => tools::cache()?.join("istio"),
+        };
+        if !out.join(".stamp").exists() {
+            tools::need_go("Istio")?;
+            eprintln!("building Istio from its Go module into {}: once, some minutes", out.display());
+        }
+        make_folder(&out)?;
+        let mut build = script("peers/istio/build.sh");
+        self.environment(&mut build);
+        run::step("the real Istio", build.arg(&out)).context("the real Istio")?;
+        Ok(out)
+    }
+}
