@@ -198,7 +198,13 @@ mod tests {
         for (option, value) in options {
             settings.set(option, *value, Origin::Default);
         }
-        let rules = dialect::build(mesh, &settings, Surroundings { global_ipv6: Some(false) }).unwrap().rules;
+        let rules = dialect::build(
+            mesh,
+            &settings,
+            Surroundings { global_ipv4: Some(true), global_ipv6: Some(false) },
+        )
+        .unwrap()
+        .rules;
         let place = Place {
             addresses: &["10.244.0.7".parse().unwrap()],
             ways_out: &[Family::Ipv4],
