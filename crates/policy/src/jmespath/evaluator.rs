@@ -79,14 +79,11 @@ impl Evaluator<'_> {
     }
 
     pub(super) fn evaluate<'a>(&self, node: &'a Node, current: &Item<'a>) -> Outcome<'a> {
-        match self.step(node, current)? {
-            Item::Outer(overlay) => {
-                let item = Item::owned(overlay.to_value());
-                self.charge_owned(&item)?;
-                Ok(item)
-            }
-            item => Ok(item),
-        }
+        let item = match self.step(node, current)? {
+            Item::Outer(overlay) => Item::owned(overlay.to_value()),
+            item => return Ok(item),
+        };
+        self.charge_owned(&item).map(|()| item)
     }
 
     /// The same, but the outer levels of the document may remain what they are.
@@ -96,14 +93,12 @@ impl Evaluator<'_> {
             Node::Current | Node::Identity => Ok(current.clone()),
             Node::Field(name) => {
                 let item = self.found(name, current.member(name))?;
-                self.charge_owned(&item)?;
-                Ok(item)
+                self.charge_owned(&item).map(|()| item)
             }
             Node::Literal(value) => Ok(Item::Ref(value)),
             Node::Index(index) => {
                 let element = current.element(*index);
-                self.charge_owned(&element)?;
-                Ok(element)
+                self.charge_owned(&element).map(|()| element)
             }
             Node::Sub(left, right) => {
                 let left = self.step(left, current)?;

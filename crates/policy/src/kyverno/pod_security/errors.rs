@@ -98,7 +98,10 @@ pub(super) fn of(check: CheckId, result: &CheckResult<'_>, quirks: Quirks) -> Ve
 
 fn one(check: CheckId, finding: &Finding<'_>, quirks: Quirks) -> FieldError {
     let (kind, values) = values(check, finding, quirks);
-    let path = finding.path();
+    let mut path = finding.path();
+    if check == CheckId::RestrictedVolumes && finding.field.path.is_empty() {
+        path.push_str(".unknown");
+    }
     FieldError {
         starred: starred(&path),
         field: path,
