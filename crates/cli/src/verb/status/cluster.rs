@@ -40,8 +40,8 @@ async fn lists(client: Client, namespace: Option<&str>) -> Result<Found, Request
         Some(name) => (Api::namespaced(client.clone(), name), format!("list the pods of namespace {name}")),
         None => (Api::all(client.clone()), "list the pods of the cluster".to_string()),
     };
-    let mut found = Found::default();
-    found.pods = list(&pods, ListParams::default()).await.map_err(RequestError::of(what))?;
+    let pods = list(&pods, ListParams::default()).await.map_err(RequestError::of(what))?;
+    let mut found = Found { pods, ..Found::default() };
     let agents = list(&Api::<Pod>::all(client.clone()), ListParams::default().labels(AGENTS)).await;
     found.agents = found.or_note(agents, "list the agents")?;
     let nodes = list(&Api::<Node>::all(client), ListParams::default()).await;
