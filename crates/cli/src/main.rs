@@ -21,6 +21,7 @@ Examples:
   meshward trace deployment.yaml --out tcp 10.0.0.7:443 --uid 1000
   meshward program --netns /run/netns/web pod deployment.yaml
   meshward swap deployment.yaml -o diff
+  meshward status
   meshward demo
 
 Exit codes: 0 fine, 1 drift or a violation was found, 2 wrong input, 3 could not be done here";
@@ -40,6 +41,7 @@ enum Verb {
     Program(verb::program::Arguments),
     Demo(verb::demo::Arguments),
     Swap(verb::swap::Arguments),
+    Status(verb::status::Arguments),
     Version(verb::version::Arguments),
     Completions(verb::completions::Arguments),
     Generate(verb::generate::Arguments),
@@ -57,6 +59,7 @@ fn run(verb: Verb) -> Outcome {
         Verb::Program(arguments) => verb::program::run(arguments),
         Verb::Demo(arguments) => verb::demo::run(arguments),
         Verb::Swap(arguments) => verb::swap::run(arguments),
+        Verb::Status(arguments) => verb::status::run(arguments),
         Verb::Version(arguments) => verb::version::run(arguments),
         Verb::Completions(arguments) => verb::completions::run(arguments),
         Verb::Generate(arguments) => verb::generate::run(arguments),

@@ -5,6 +5,7 @@ pub(crate) mod demo;
 pub(crate) mod generate;
 pub(crate) mod program;
 pub(crate) mod rules;
+pub(crate) mod status;
 pub(crate) mod swap;
 pub(crate) mod trace;
 pub(crate) mod version;

@@ -169,7 +169,7 @@ impl RequestError {
 fn cause(error: &kube::Error) -> String {
     match (kind(error), error) {
         (Kind::Denied, kube::Error::Api(status)) => {
-            format!("denied: {} (does its service account have the role?)", status.message)
+            format!("denied: {} (is the RBAC role bound to it?)", status.message)
         }
         (_, kube::Error::Api(status)) => format!("{} ({})", status.message, status.code),
         (Kind::Unreachable, error) => format!("the API server cannot be reached: {}", chain(error)),
@@ -226,7 +226,7 @@ mod tests {
         let error = RequestError::of("list namespaces")(api(403, "namespaces is forbidden: User \"x\""));
         assert_eq!(
             error.to_string(),
-            "cannot list namespaces: denied: namespaces is forbidden: User \"x\" (does its service account have the role?)"
+            "cannot list namespaces: denied: namespaces is forbidden: User \"x\" (is the RBAC role bound to it?)"
         );
     }
 

@@ -16,3 +16,4 @@ pub mod client;
 pub mod log;
 pub mod serve;
 pub mod shutdown;
+pub mod tls;
