@@ -1,5 +1,5 @@
 //! What the fuzz targets do with their bytes. A target is one line that calls the function of its name here, and a test
-//! of the `mesh` crate calls the same functions with everything under `seeds`, so that what a fuzzer once found stays
+//! of the `node` crate calls the same functions with everything under `seeds`, so that what a fuzzer once found stays
 //! found without one.
 //!
 //! Every function takes any bytes. It fails by a panic: of the product, or of an assertion here about what the product
@@ -11,20 +11,25 @@
 mod manifests;
 mod options;
 mod rules;
+mod sources;
 mod wire;
 
 pub use manifests::{manifest, mesh_plan};
 pub use options::{arguments, consul_config, kuma_config, settings, values};
 pub use rules::ruleset_json;
+pub use sources::{cni_conflist, cni_input, cri_info, nri_trunk, proc_cgroup};
 pub use wire::{iptables_save, nft_answer, nft_dump, nft_events, rtnl_answer};
 
 /// A function that takes any bytes.
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also the name of its file and of its folder of seeds.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 18] = [
     ("arguments", arguments),
+    ("cni_conflist", cni_conflist),
+    ("cni_input", cni_input),
     ("consul_config", consul_config),
+    ("cri_info", cri_info),
     ("iptables_save", iptables_save),
     ("kuma_config", kuma_config),
     ("manifest", manifest),
@@ -32,6 +37,8 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("nft_answer", nft_answer),
     ("nft_dump", nft_dump),
     ("nft_events", nft_events),
+    ("nri_trunk", nri_trunk),
+    ("proc_cgroup", proc_cgroup),
     ("rtnl_answer", rtnl_answer),
     ("ruleset_json", ruleset_json),
     ("settings", settings),

@@ -65,7 +65,9 @@ pub enum Sighting {
         /// Its id.
         sandbox: String,
     },
-    /// Everything there is, at one moment: sandboxes not in the list are gone.
+    /// Everything there is, at one moment: sandboxes that this source told of before and that are not in the list are
+    /// gone. From NRI that is true of every sandbox, since the runtime lets none start while it makes the list. A list over
+    /// CRI lacks a sandbox that is starting at that moment, which NRI or CNI may have told of already.
     All(Source, Vec<Located>),
 }
 

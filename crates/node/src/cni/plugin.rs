@@ -69,7 +69,7 @@ fn respond(
 }
 
 fn add(attachment: Attachment, config: &Config, warn: &mut dyn FnMut(&str)) -> Result<Value, Failure> {
-    refuse_own_namespace(&attachment.netns)?;
+    refuse_own_namespace(config, &attachment.netns)?;
     let Some(pod) = pod(attachment) else { return Ok(spec::result(config)) };
     let who = format!("{}/{}", pod.namespace, pod.name);
     let why = match ask(config, Asked::Add(pod)) {
@@ -79,24 +79,24 @@ fn add(attachment: Attachment, config: &Config, warn: &mut dyn FnMut(&str)) -> R
     };
     if config.fail_closed {
         let message = format!("meshward: redirection rules of pod {who} are not in force");
-        return Err(Failure::new(spec::TRY_AGAIN, message, why));
+        return Err(config.failure(spec::TRY_AGAIN, message, why));
     }
     warn(&format!("{who}: rules are not in force yet, its wait container guards it: {why}"));
     Ok(spec::result(config))
 }
 
 fn check(attachment: Attachment, config: &Config, warn: &mut dyn FnMut(&str)) -> Result<(), Failure> {
-    refuse_own_namespace(&attachment.netns)?;
+    refuse_own_namespace(config, &attachment.netns)?;
     let Some(pod) = pod(attachment) else { return Ok(()) };
     let who = format!("{}/{}", pod.namespace, pod.name);
     match ask(config, Asked::Check(pod)) {
         Ok(Answer::Settled) => Ok(()),
         Ok(Answer::Later { reason } | Answer::Refused { reason }) => {
             let message = format!("meshward: redirection rules of pod {who} are not in force");
-            Err(Failure::new(spec::NOT_IN_FORCE, message, reason))
+            Err(config.failure(spec::NOT_IN_FORCE, message, reason))
         }
         Err(reason) if config.fail_closed => {
-            Err(Failure::new(spec::TRY_AGAIN, "meshward: the agent cannot be asked", reason))
+            Err(config.failure(spec::TRY_AGAIN, "meshward: the agent cannot be asked", reason))
         }
         Err(reason) => {
             warn(&format!("{who}: not checked: {reason}"));
@@ -118,7 +118,7 @@ fn status(config: &Config, warn: &mut dyn FnMut(&str)) -> Result<(), Failure> {
     match ask(config, Asked::Status) {
         Ok(_) => Ok(()),
         Err(reason) if config.fail_closed => {
-            Err(Failure::new(spec::NOT_AVAILABLE, "meshward: the agent cannot be asked", reason))
+            Err(config.failure(spec::NOT_AVAILABLE, "meshward: the agent cannot be asked", reason))
         }
         Err(reason) => {
             warn(&reason);
@@ -133,12 +133,12 @@ fn pod(attachment: Attachment) -> Option<Pod> {
 }
 
 /// The runtime runs plugins in the node's network: a sandbox there would be the node.
-fn refuse_own_namespace(netns: &Path) -> Result<(), Failure> {
+fn refuse_own_namespace(config: &Config, netns: &Path) -> Result<(), Failure> {
     let identity = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
     let own = identity(Path::new("/proc/self/ns/net"));
     if own.is_some() && identity(netns) == own {
         let message = "CNI_NETNS is the network namespace of the node";
-        return Err(Failure::new(spec::INVALID_NETNS, message, netns.display().to_string()));
+        return Err(config.failure(spec::INVALID_NETNS, message, netns.display().to_string()));
     }
     Ok(())
 }

@@ -98,6 +98,18 @@ pub struct Config {
     pub previous: Option<Map<String, Value>>,
 }
 
+impl Config {
+    /// A failure in the version that the runtime speaks.
+    pub(super) fn failure(
+        &self,
+        code: u32,
+        message: impl Into<String>,
+        details: impl Into<String>,
+    ) -> Failure {
+        Failure::new(code, message, details).speaking(&self.version)
+    }
+}
+
 /// A pod's sandbox as the environment describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attachment {

@@ -181,4 +181,44 @@ mod tests {
             assert_eq!(runtime(name, version).shares_events(), shared, "{name} {version}");
         }
     }
+
+    /// What is said about a place, with the place itself left out.
+    async fn said(path: &Path) -> String {
+        let settings = CriSettings {
+            socket: Some(path.to_owned()),
+            timeout: Duration::from_millis(300),
+            ..CriSettings::default()
+        };
+        let tried = connect(&settings).await.unwrap_err();
+        let error = super::super::CriError::NoRuntime(tried).to_string();
+        error.replace(path.to_str().unwrap(), "HERE")
+    }
+
+    #[tokio::test]
+    async fn each_reason_why_there_is_no_runtime_is_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        assert_eq!(
+            said(&at("missing")).await,
+            "no container runtime answers over CRI: tried HERE (no such file) (is the runtime's socket mounted, and \
+             is its path set?)"
+        );
+        std::fs::write(at("file"), "").unwrap();
+        assert!(said(&at("file")).await.contains("HERE (not a socket)"));
+        drop(std::os::unix::net::UnixListener::bind(at("deaf")).unwrap());
+        assert!(said(&at("deaf")).await.contains("HERE (a socket, but nobody listens)"));
+        let _silent = tokio::net::UnixListener::bind(at("silent")).unwrap();
+        assert!(said(&at("silent")).await.contains("HERE (no answer within 300ms)"));
+
+        let foreign = tokio::net::UnixListener::bind(at("foreign")).unwrap();
+        let serve = tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = foreign.accept().await.unwrap();
+                // Whoever only looked has gone again.
+                let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, b"220 mail ready\r\n").await;
+            }
+        });
+        assert!(said(&at("foreign")).await.contains("HERE (no CRI v1 behind it"));
+        serve.abort();
+    }
 }
