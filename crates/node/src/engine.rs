@@ -32,6 +32,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use crate::gate::Waited;
 use crate::located::{Located, Notice, Outcome, Sighting};
 use crate::report::{Happened, Report};
 use aim::Goal;
@@ -60,6 +61,8 @@ pub struct Settings {
     pub hands: Option<usize>,
     /// How long one question to the API server may take.
     pub fetch_deadline: Duration,
+    /// Hears how long each caller waited at a gate until it was let through.
+    pub waited: Waited,
 }
 
 impl Default for Settings {
@@ -70,6 +73,7 @@ impl Default for Settings {
             recheck: watch::channel(Some(Duration::from_secs(60))).1,
             hands: None,
             fetch_deadline: Duration::from_secs(1),
+            waited: Waited::default(),
         }
     }
 }
@@ -111,24 +115,21 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Runs until `token` says so, and then lets go of everything. The rules stay.
-    pub async fn run(settings: Settings, registry: Registry, ports: Ports, token: CancellationToken) {
-        let Ports { mut notices, mut inputs, fetch, reports } = ports;
-        let (progress, mut told) = mpsc::channel(PROGRESS);
+    fn new(settings: Settings, registry: Registry, fetch: Fetch) -> (Self, mpsc::Receiver<Progress>) {
+        let (progress, told) = mpsc::channel(PROGRESS);
         let ways = Ways {
             crew: settings.hands.map_or_else(Crew::default, Crew::new),
             options: settings.options.clone(),
             recheck: settings.recheck.clone(),
+            waited: settings.waited.clone(),
             // The engine ends its units itself, after the last order.
             token: CancellationToken::new(),
         };
-        let outbox = Outbox::default();
-        let forwarding = tokio::spawn(outbox.clone().forward(reports, token.clone()));
-        let mut engine = Self {
+        let engine = Self {
             settings,
             index: Index::default(),
             registry,
-            outbox,
+            outbox: Outbox::default(),
             units: HashMap::new(),
             ending: HashMap::new(),
             waiting: Vec::new(),
@@ -138,19 +139,21 @@ impl Engine {
             progress,
             ways,
         };
+        (engine, told)
+    }
+
+    /// Runs until `token` says so, and then lets go of everything. The rules stay.
+    pub async fn run(settings: Settings, registry: Registry, ports: Ports, token: CancellationToken) {
+        let Ports { mut notices, mut inputs, fetch, reports } = ports;
+        let (mut engine, mut told) = Self::new(settings, registry, fetch);
+        let forwarding = tokio::spawn(engine.outbox.clone().forward(reports, token.clone()));
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
                 () = token.cancelled() => break,
-                Some(Progress { unit, state, happened }) = told.recv() => {
-                    let key = unit.pod.clone();
-                    engine.take(Input::State(unit, Box::new(state)));
-                    if let Some(happened) = happened {
-                        engine.happened(&key, happened);
-                    }
-                }
+                Some(progress) = told.recv() => engine.progress(progress),
                 Some(notice) = notices.recv() => engine.notice(notice),
                 Some(input) = inputs.recv() => engine.take(input),
                 Some(done) = engine.fetches.join_next() => {
@@ -164,6 +167,15 @@ impl Engine {
         engine.end(told).await;
         // What is still to be told is told by the next agent.
         let _ = forwarding.await;
+    }
+
+    fn progress(&mut self, progress: Progress) {
+        let Progress { unit, state, happened } = progress;
+        let key = unit.pod.clone();
+        self.take(Input::State(unit, Box::new(state)));
+        if let Some(happened) = happened {
+            self.happened(&key, happened);
+        }
     }
 
     fn notice(&mut self, notice: Notice) {

@@ -11,9 +11,11 @@ mod line;
 mod proof;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use meshward_redirect::netns::{EnterNetNs, NetNs};
@@ -91,6 +93,29 @@ fn holder(address: &SocketAddr) -> String {
     }
 }
 
+/// Hears how long callers waited until they were let through.
+#[derive(Clone, Default)]
+pub struct Waited(Option<Arc<dyn Fn(Duration) + Send + Sync>>);
+
+impl Waited {
+    /// Calls `hear` for each.
+    pub fn new(hear: impl Fn(Duration) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(hear)))
+    }
+
+    fn tell(&self, waited: Duration) {
+        if let Some(hear) = &self.0 {
+            hear(waited);
+        }
+    }
+}
+
+impl fmt::Debug for Waited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Waited").field(&self.0.is_some()).finish()
+    }
+}
+
 /// A gate that is served.
 #[derive(Debug)]
 pub struct Gate {
@@ -103,10 +128,10 @@ impl Gate {
     ///
     /// # Errors
     /// When the listener cannot be given to the runtime.
-    pub fn serve(listener: std::os::unix::net::UnixListener, line: Line) -> io::Result<Self> {
+    pub fn serve(listener: std::os::unix::net::UnixListener, line: Line, waited: Waited) -> io::Result<Self> {
         let listener = UnixListener::from_std(listener)?;
         let (lines, news) = watch::channel(line);
-        let served = tokio::spawn(serve(listener, news));
+        let served = tokio::spawn(serve(listener, news, waited));
         Ok(Self { lines, served })
     }
 
@@ -127,8 +152,8 @@ impl Gate {
     }
 }
 
-async fn serve(listener: UnixListener, mut news: watch::Receiver<Line>) {
-    let mut waiting: VecDeque<UnixStream> = VecDeque::new();
+async fn serve(listener: UnixListener, mut news: watch::Receiver<Line>, waited: Waited) {
+    let mut waiting: VecDeque<(UnixStream, Instant)> = VecDeque::new();
     let mut pace = Pace::new();
     loop {
         tokio::select! {
@@ -138,7 +163,13 @@ async fn serve(listener: UnixListener, mut news: watch::Receiver<Line>) {
                     return;
                 }
                 let line = news.borrow_and_update().clone();
-                waiting.retain(|caller| tell(caller, &line) && !line.is_last());
+                waiting.retain(|(caller, since)| {
+                    let told = tell(caller, &line);
+                    if told && line.is_last() {
+                        waited.tell(since.elapsed());
+                    }
+                    told && !line.is_last()
+                });
             }
             () = pace.rest() => pace.start(),
             called = listener.accept(), if !pace.is_spent() => {
@@ -146,11 +177,15 @@ async fn serve(listener: UnixListener, mut news: watch::Receiver<Line>) {
                 // Out of descriptors, most likely: the pace keeps that from being tried without end.
                 let Ok((caller, _)) = called else { continue };
                 let line = news.borrow().clone();
-                if tell(&caller, &line) && !line.is_last() {
-                    if waiting.len() == MOST_WAITING {
-                        waiting.pop_front();
+                match tell(&caller, &line) {
+                    true if line.is_last() => waited.tell(Duration::ZERO),
+                    true => {
+                        if waiting.len() == MOST_WAITING {
+                            waiting.pop_front();
+                        }
+                        waiting.push_back((caller, Instant::now()));
                     }
-                    waiting.push_back(caller);
+                    false => {}
                 }
             }
         }

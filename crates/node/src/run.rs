@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::{Pages, serve_socket};
 use crate::cluster::Cluster;
 use crate::engine::{self, Engine, Input, Ports, Registry};
+use crate::gate::Waited;
 use crate::report::{Conditions, Metrics as ReportMetrics, Reporter, keep_taint};
 use crate::settings::{Invocation, Reloader, Settings, SettingsFeed, Started};
 
@@ -60,8 +61,14 @@ pub async fn run(invocation: Invocation, started: Started) -> anyhow::Result<()>
 
     let conditions = Conditions { status: readiness.advise("status"), events: readiness.advise("events") };
     let shown = Some(cluster.shown());
-    let (reporter, reports) =
-        Reporter::new(client.clone(), &settings.node_name, feed.clone(), told, conditions, shown);
+    let (reporter, reports) = Reporter::new(
+        client.clone(),
+        &settings.node_name,
+        feed.clone(),
+        Arc::clone(&told),
+        conditions,
+        shown,
+    );
     let registry = Registry::default();
     let (notices, heard) = mpsc::channel(NOTICES);
     let (inputs, shown) = mpsc::channel(INPUTS);
@@ -69,8 +76,12 @@ pub async fn run(invocation: Invocation, started: Started) -> anyhow::Result<()>
 
     let token = shutdown.token();
     shutdown.spawn("settings", reloader.run(readiness.advise("settings"), token.clone()));
-    let recheck = follow_settings(&shutdown, feed, inputs.clone(), level);
-    let engine_settings = engine::Settings { options: options(&settings), recheck, ..Default::default() };
+    let engine_settings = engine::Settings {
+        options: options(&settings),
+        recheck: follow_settings(&shutdown, feed, inputs.clone(), level),
+        waited: Waited::new(move |waited| told.gate_opened(waited)),
+        ..Default::default()
+    };
     shutdown.spawn("engine", Engine::run(engine_settings, registry.clone(), ports, token.clone()));
     shutdown.spawn("reporter", reporter.run(token.clone()));
     let pods = readiness.require("pods", "waiting for the API server to list the node's pods");
@@ -83,27 +94,30 @@ pub async fn run(invocation: Invocation, started: Started) -> anyhow::Result<()>
         let kept = keep_taint(client, node, key, readiness.clone(), condition, token.clone());
         shutdown.spawn("taint", kept);
     }
-    let records = registry.clone();
-    let pages = Pages {
-        node: settings.node_name.clone(),
-        readiness: readiness.clone(),
-        records: Arc::new(move || records.list()),
-        values,
-    };
-    let socket = serve_socket(
-        settings.socket.clone(),
-        crate::admin::router(pages),
-        readiness.advise("socket"),
-        token.clone(),
-    );
-    shutdown.spawn("admin socket", socket);
-    let listener = admin::bind_tcp(settings.admin_address).await?;
-    let router = admin::router(readiness, Arc::new(metrics));
-    shutdown.spawn("admin", serve(listener, None, router, Limits::default(), token.clone()));
+    let records = Arc::new(move || registry.list());
+    let pages = Pages { node: settings.node_name.clone(), readiness: readiness.clone(), records, values };
+    serve_pages(&settings, &shutdown, pages, metrics).await?;
 
     tracing::info!(node = settings.node_name, "started");
     token.cancelled().await;
     shutdown.drain(settings.shutdown_timeout).await?;
+    Ok(())
+}
+
+/// What operators, the kubelet and `meshward status` ask.
+async fn serve_pages(
+    settings: &Settings,
+    shutdown: &Shutdown,
+    pages: Pages,
+    metrics: Metrics,
+) -> anyhow::Result<()> {
+    let (readiness, token) = (pages.readiness.clone(), shutdown.token());
+    let condition = readiness.advise("socket");
+    let router = crate::admin::router(pages);
+    shutdown.spawn("admin socket", serve_socket(settings.socket.clone(), router, condition, token.clone()));
+    let listener = admin::bind_tcp(settings.admin_address).await?;
+    let router = admin::router(readiness, Arc::new(metrics));
+    shutdown.spawn("admin", serve(listener, None, router, Limits::default(), token));
     Ok(())
 }
 

@@ -24,7 +24,7 @@ use super::aim::{GateState, Goal, Says, State, Step, next};
 use super::crew::Crew;
 use super::hold::{Hold, HoldError, Put};
 use super::index::UnitKey;
-use crate::gate::{Gate, Line, OpenGate, Proof};
+use crate::gate::{Gate, Line, OpenGate, Proof, Waited};
 use crate::report::Happened;
 use failure::{Failure, chain};
 use rest::{Rest, Woken};
@@ -45,6 +45,7 @@ pub(super) struct Ways {
     pub(super) crew: Crew,
     pub(super) options: Options,
     pub(super) recheck: watch::Receiver<Option<Duration>>,
+    pub(super) waited: Waited,
     pub(super) token: CancellationToken,
 }
 
@@ -226,7 +227,7 @@ impl Unit {
         } else {
             match self.work(|hold| Ok(hold.bind_gate())).await? {
                 Ok(listener) => {
-                    let served = Gate::serve(listener, line);
+                    let served = Gate::serve(listener, line, self.ways.waited.clone());
                     self.gate = Some(served.map_err(|error| Failure::told(error.to_string()))?);
                 }
                 Err(OpenGate::Taken { by }) => {
