@@ -258,7 +258,8 @@ impl Pod {
         let Wanted::Redirect(plan) = plan(pod, Some(&namespace))? else {
             bail!("pod {} wants no rules", self.name);
         };
-        let addresses = netns.run(|| RouteSocket::open().and_then(|mut socket| socket.global_addresses()))??;
+        let addresses =
+            netns.run(|| RouteSocket::open().and_then(|mut socket| socket.global_addresses()))??;
         Ok(build(plan.mesh, &plan.settings, Surroundings::of(&addresses))?.rules)
     }
 }
