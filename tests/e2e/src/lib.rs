@@ -5,13 +5,14 @@
 //! ```no_run
 //! # use std::time::Duration;
 //! # use anyhow::Result;
+//! use meshward_e2e::manifest::APP;
 //! use meshward_e2e::{Bed, Manifest};
 //!
 //! async fn an_istio_pod_starts_under_restricted(bed: &Bed) -> Result<()> {
 //!     let shop = bed.restricted("shop").await?;
 //!     let pod = Manifest::example("istio.yaml")?
 //!         .workload("web", &["serve", "8080"])?
-//!         .workload("istio-proxy", &["proxy", "15001", "15006", "127.0.0.6"])?;
+//!         .proxy("istio-proxy", APP, &["/e2e-app", "proxy", "15001", "15006", "127.0.0.6"])?;
 //!     assert!(shop.refused(&pod).await?.contains("violates PodSecurity"));
 //!     let pod = shop.pod(&bed.swapped(&pod).await?).await?;
 //!     pod.ready(Duration::from_secs(30)).await?;

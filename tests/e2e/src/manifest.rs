@@ -70,12 +70,26 @@ impl Manifest {
         self
     }
 
-    /// With `image` and `arguments` for the containers called `container`, under *restricted*, and gone without delay
-    /// when the pod is deleted. Everything else of the container stays as the mesh's injector left it.
+    /// With the tests' own image for the containers called `container`, under *restricted*, and gone without delay when
+    /// the pod is deleted.
     ///
     /// # Errors
     /// No such container.
-    pub fn container(mut self, container: &str, image: &str, arguments: &[&str]) -> Result<Self> {
+    pub fn workload(self, container: &str, arguments: &[&str]) -> Result<Self> {
+        self.container(container, APP, |one| one["args"] = json!(arguments))
+    }
+
+    /// With another program as the mesh's proxy. Its arguments stay as the injector wrote them, since they say what the
+    /// container is; the program gets them behind `--`.
+    ///
+    /// # Errors
+    /// No such container.
+    pub fn proxy(self, container: &str, image: &str, command: &[&str]) -> Result<Self> {
+        let command: Vec<&str> = command.iter().copied().chain(["--"]).collect();
+        self.container(container, image, |one| one["command"] = json!(command))
+    }
+
+    fn container(mut self, container: &str, image: &str, edit: impl Fn(&mut Value)) -> Result<Self> {
         let mut found = false;
         for template in self.templates() {
             template["spec"]["terminationGracePeriodSeconds"] = 0.into();
@@ -83,7 +97,7 @@ impl Manifest {
                 found = true;
                 one["image"] = image.into();
                 one["imagePullPolicy"] = "IfNotPresent".into();
-                one["args"] = json!(arguments);
+                edit(one);
                 harden(one);
             }
         }
@@ -91,14 +105,6 @@ impl Manifest {
             bail!("no container {container} to set the image of");
         }
         Ok(self)
-    }
-
-    /// A container of the tests' own image: workload or stand-in proxy.
-    ///
-    /// # Errors
-    /// As [`Manifest::container`].
-    pub fn workload(self, container: &str, arguments: &[&str]) -> Result<Self> {
-        self.container(container, APP, arguments)
     }
 
     /// Ready when the workload answers at `port`, as a pod's author would ask.

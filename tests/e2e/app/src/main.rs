@@ -17,7 +17,8 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: e2e-app serve [PORT]... | proxy OUTBOUND INBOUND [ADDRESS] | sleep";
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // Behind `--` comes what the mesh's injector wrote for its own proxy.
+    let arguments: Vec<String> = std::env::args().skip(1).take_while(|word| word != "--").collect();
     let result = match arguments.split_first().map(|(verb, rest)| (verb.as_str(), rest)) {
         Some(("serve", ports)) => serve::run(ports),
         Some(("proxy", rest)) => proxy::run(rest),

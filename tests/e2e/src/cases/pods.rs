@@ -2,44 +2,56 @@
 
 use anyhow::Result;
 use meshward_e2e::Manifest;
-use meshward_e2e::manifest::ENVOY;
+use meshward_e2e::manifest::{APP, ENVOY};
 
 /// Port of every workload.
 pub(super) const WORKLOAD: u16 = 8080;
 
 /// As Istio's injector leaves it; the proxy is a stand-in.
 pub(super) fn istio() -> Result<Manifest> {
-    Manifest::example("istio.yaml")?
-        .workload("web", &["serve", "8080"])?
-        .probed("web", WORKLOAD)?
-        .workload("istio-proxy", &["proxy", "15001", "15006", "127.0.0.6"])
+    Manifest::example("istio.yaml")?.workload("web", &["serve", "8080"])?.probed("web", WORKLOAD)?.proxy(
+        "istio-proxy",
+        APP,
+        &["/e2e-app", "proxy", "15001", "15006", "127.0.0.6"],
+    )
 }
 
 /// As Linkerd's injector leaves it; the proxy is a stand-in.
 pub(super) fn linkerd() -> Result<Manifest> {
-    Manifest::example("linkerd.yaml")?
-        .workload("cart", &["serve", "8080"])?
-        .probed("cart", WORKLOAD)?
-        .workload("linkerd-proxy", &["proxy", "4140", "4143"])
+    Manifest::example("linkerd.yaml")?.workload("cart", &["serve", "8080"])?.probed("cart", WORKLOAD)?.proxy(
+        "linkerd-proxy",
+        APP,
+        &["/e2e-app", "proxy", "4140", "4143"],
+    )
 }
 
 /// The same pods with a real Envoy as their proxy.
 pub(super) fn istio_with_envoy() -> Result<Manifest> {
     // 127.0.0.6 is where Istio's inbound traffic comes from; its rules leave it alone.
-    istio()?.container("istio-proxy", ENVOY, &envoy("15001", "15006", "127.0.0.6"))
+    istio()?.proxy("istio-proxy", ENVOY, &envoy("15001", "15006", "127.0.0.6"))
 }
 
 pub(super) fn linkerd_with_envoy() -> Result<Manifest> {
-    linkerd()?.container("linkerd-proxy", ENVOY, &envoy("4140", "4143", "0.0.0.0"))
+    linkerd()?.proxy("linkerd-proxy", ENVOY, &envoy("4140", "4143", "0.0.0.0"))
 }
 
-fn envoy(outbound: &str, inbound: &str, from: &str) -> [&'static str; 7] {
+fn envoy(outbound: &str, inbound: &str, from: &str) -> [&'static str; 8] {
     let config = include_str!("envoy.yaml")
         .replace("@OUTBOUND@", outbound)
         .replace("@INBOUND@", inbound)
         .replace("@FROM@", from);
     // A handful of configurations for the whole run.
-    ["--concurrency", "1", "--log-level", "warn", "--use-dynamic-base-id", "--config-yaml", config.leak()]
+    let program = "/usr/local/bin/envoy";
+    [
+        program,
+        "--concurrency",
+        "1",
+        "--log-level",
+        "warn",
+        "--use-dynamic-base-id",
+        "--config-yaml",
+        config.leak(),
+    ]
 }
 
 /// A server of no mesh.

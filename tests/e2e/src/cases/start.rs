@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use meshward_e2e::manifest::APP;
 use meshward_e2e::{Bed, Case, Manifest, Pod, case};
 
 use super::{SOON, pods};
@@ -80,11 +81,14 @@ async fn host_network(bed: &Bed) -> Result<()> {
         }
     });
     // Another pod's ports on the node would be in the way.
-    let on_host = on_host.workload("web", &["sleep"])?.workload("istio-proxy", &["sleep"])?.with(|pod| {
-        for container in pod["spec"]["containers"].as_array_mut().into_iter().flatten() {
-            container.as_object_mut().map(|fields| (fields.remove("ports"), fields.remove("readinessProbe")));
-        }
-    });
+    let on_host =
+        on_host.workload("web", &["sleep"])?.proxy("istio-proxy", APP, &["/e2e-app", "sleep"])?.with(|pod| {
+            for container in pod["spec"]["containers"].as_array_mut().into_iter().flatten() {
+                container
+                    .as_object_mut()
+                    .map(|fields| (fields.remove("ports"), fields.remove("readinessProbe")));
+            }
+        });
     let pod = open.pod(&on_host).await?;
     pod.ready(SOON).await?;
     let rules = bed.rig()?.in_node(&["nft", "list", "tables"]).await?;
