@@ -5,6 +5,7 @@ mod many_pods;
 pub(crate) mod memory;
 mod one_pod;
 mod repair;
+mod restart;
 mod start_up;
 
 use anyhow::Result;
@@ -31,10 +32,11 @@ impl Scale {
 type Measure = fn(Scale) -> Result<Vec<Section>>;
 
 /// Every measure by its name.
-pub(crate) const MEASURES: [(&str, Measure); 6] = [
+pub(crate) const MEASURES: [(&str, Measure); 7] = [
     ("one-pod", one_pod::measure),
     ("many-pods", many_pods::measure),
     ("check", check::measure),
+    ("restart", restart::measure),
     ("repair", repair::measure),
     ("memory", memory::measure),
     ("start-up", start_up::measure),
