@@ -121,6 +121,19 @@ fn the_readme_shows_commands_that_work() {
     assert!(run > 0, "the front page shows no command");
 }
 
+/// The page of the agent's settings shows its help, which the agent's own tests keep beside its table of settings.
+#[test]
+fn the_agents_settings_are_those_of_its_help() {
+    enter_workspace();
+    let kept =
+        std::fs::read_to_string("crates/node/tests/snapshots/settings__help.snap").expect("a snapshot");
+    // Before the second line of dashes stands where it comes from.
+    let help = kept.splitn(3, "---\n").nth(2).expect("its text");
+    let page = read(Path::new("docs/reference/node.md"));
+    let shown = page.iter().find(|block| block.info == "text").map(|block| block.text.as_str());
+    assert_eq!(shown, Some(help), "docs/reference/node.md");
+}
+
 /// A link into the repository leads somewhere.
 #[test]
 fn links_lead_somewhere() {
