@@ -1,5 +1,6 @@
 //! One module a verb.
 
+pub(crate) mod apply;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod demo;
@@ -10,6 +11,7 @@ pub(crate) mod program;
 pub(crate) mod rules;
 pub(crate) mod status;
 pub(crate) mod swap;
+pub(crate) mod test;
 pub(crate) mod trace;
 pub(crate) mod version;
 
