@@ -12,6 +12,8 @@ pub(crate) enum Failure {
     Input(String),
     /// 2: the same, for messages that are laid out already (snippets of the user's file).
     Reported(String),
+    /// 2: the input is wrong, as the user was told already.
+    Told,
     /// 3: the input is right, but it could not be done here (permission, kernel).
     Impossible(String),
 }
@@ -31,6 +33,7 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         match self {
             Failure::Found => ExitCode::from(1),
+            Failure::Told => ExitCode::from(2),
             Failure::Input(message) => {
                 crate::terminal::error(message);
                 ExitCode::from(2)

@@ -8,6 +8,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use meshward_manifest::{Document, Documents, Options, Place, Span};
 
 use crate::exit::Failure;
+use crate::results::Source;
 use crate::terminal;
 
 /// A file, read and parsed.
@@ -76,21 +77,32 @@ impl Input {
     }
 
     fn report(&self, level: Level<'_>, message: &str, span: Option<Span>) -> String {
-        let renderer = match terminal::colours_on(std::io::stderr().is_terminal()) {
-            true => Renderer::styled(),
-            false => Renderer::plain(),
-        };
-        let title = level.primary_title(message);
-        let Some(span) = span else {
-            return format!("{}\n  --> {}", renderer.render(&[Group::with_title(title)]), self.name);
-        };
-        let window = Window::around(&self.text, &span);
-        let snippet = Snippet::source(window.text.as_str())
-            .line_start(window.first_line)
-            .path(self.name.as_str())
-            .annotation(AnnotationKind::Primary.span(window.span));
-        renderer.render(&[title.element(snippet)]).to_string()
+        report(Source::whole(&self.text), &self.name, level, message, span)
     }
+}
+
+/// A message about a file, or about a document of it, with the line it is about.
+pub(crate) fn report(
+    source: Source<'_>,
+    name: &str,
+    level: Level<'_>,
+    message: &str,
+    span: Option<Span>,
+) -> String {
+    let renderer = match terminal::colours_on(std::io::stderr().is_terminal()) {
+        true => Renderer::styled(),
+        false => Renderer::plain(),
+    };
+    let title = level.primary_title(message);
+    let Some(span) = span else {
+        return format!("{}\n  --> {name}", renderer.render(&[Group::with_title(title)]));
+    };
+    let window = Window::around(source, &span);
+    let snippet = Snippet::source(window.text.as_str())
+        .line_start(window.first_line)
+        .path(name)
+        .annotation(AnnotationKind::Primary.span(window.span));
+    renderer.render(&[title.element(snippet)]).to_string()
 }
 
 fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
@@ -119,8 +131,10 @@ impl Window {
     /// At most this many bytes of one line, and of what is marked in it.
     const LONGEST: usize = 160;
 
-    fn around(text: &[u8], span: &Span) -> Self {
-        let at = (span.start.offset as usize).min(text.len());
+    fn around(source: Source<'_>, span: &Span) -> Self {
+        let Source { text, start: base } = source;
+        let inside = |offset: u32| offset.saturating_sub(base.offset) as usize;
+        let at = inside(span.start.offset).min(text.len());
         let line_start = text[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
         let start = line_start.max(at.saturating_sub(Self::LONGEST));
         let line_end =
@@ -128,16 +142,16 @@ impl Window {
         let end = line_end.min(at + Self::LONGEST);
         let before = String::from_utf8_lossy(&text[start..at]).into_owned();
         let after = String::from_utf8_lossy(&text[at..end]).into_owned();
-        let marked = (span.end as usize).clamp(at, end) - at;
+        let marked = inside(span.end).clamp(at, end) - at;
         // Lossy decoding may have changed lengths; what is marked has to end on a character.
         let marked =
             (0..=marked.min(after.len())).rev().find(|length| after.is_char_boundary(*length)).unwrap_or(0);
         let first = after.chars().next().map_or(0, char::len_utf8);
         let span = before.len()..before.len() + marked.max(first);
-        Self { text: before + &after, first_line: span_line(text, line_start), span }
+        Self { text: before + &after, first_line: span_line(source, line_start), span }
     }
 }
 
-fn span_line(text: &[u8], line_start: usize) -> usize {
-    1 + text[..line_start].iter().filter(|byte| **byte == b'\n').count()
+fn span_line(source: Source<'_>, line_start: usize) -> usize {
+    source.start.line as usize + source.text[..line_start].iter().filter(|byte| **byte == b'\n').count()
 }

@@ -3,8 +3,13 @@
 
 mod exit;
 mod input;
+mod kinds;
+mod load;
+mod machine;
 mod pods;
+mod results;
 mod source;
+mod standards;
 mod terminal;
 mod verb;
 
@@ -40,6 +45,8 @@ enum Verb {
     Program(verb::program::Arguments),
     Demo(verb::demo::Arguments),
     Swap(verb::swap::Arguments),
+    Check(verb::check::Arguments),
+    Jp(verb::jp::Arguments),
     Version(verb::version::Arguments),
     Completions(verb::completions::Arguments),
     Generate(verb::generate::Arguments),
@@ -57,6 +64,8 @@ fn run(verb: Verb) -> Outcome {
         Verb::Program(arguments) => verb::program::run(arguments),
         Verb::Demo(arguments) => verb::demo::run(arguments),
         Verb::Swap(arguments) => verb::swap::run(arguments),
+        Verb::Check(arguments) => verb::check::run(arguments),
+        Verb::Jp(arguments) => verb::jp::run(arguments),
         Verb::Version(arguments) => verb::version::run(arguments),
         Verb::Completions(arguments) => verb::completions::run(arguments),
         Verb::Generate(arguments) => verb::generate::run(arguments),

@@ -1,8 +1,10 @@
 //! One module a verb.
 
+pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod generate;
+pub(crate) mod jp;
 pub(crate) mod program;
 pub(crate) mod rules;
 pub(crate) mod swap;

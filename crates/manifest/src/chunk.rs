@@ -10,7 +10,7 @@ use crate::{
     options::Limits,
 };
 
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The bytes of one document, or of several JSON documents that follow each other.
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +96,7 @@ impl<'a> Chunks<'a> {
     }
 }
 
-fn wide_encoding(input: &[u8]) -> Option<&'static str> {
+pub(crate) fn wide_encoding(input: &[u8]) -> Option<&'static str> {
     match input {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Some("UTF-32"),
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("UTF-16"),
@@ -121,7 +121,7 @@ impl<'a> Iterator for Chunks<'a> {
         if self.rest.is_empty() {
             return None;
         }
-        let (length, lines) = first_document(self.rest);
+        let (length, lines) = first_document(self.rest, false);
         let (bytes, rest) = self.rest.split_at(length);
         let chunk = Chunk { bytes, start: self.start };
         self.rest = rest;
@@ -132,9 +132,8 @@ impl<'a> Iterator for Chunks<'a> {
 }
 
 /// Bytes and line breaks of the first document: up to the next `---`, or through the next `...`. Comments, blank lines
-/// and directives before a document's own `---` belong to it.
-fn first_document(bytes: &[u8]) -> (usize, u32) {
-    let mut started = false;
+/// and directives before a document's own `---` belong to it; `started` says that a document is open already.
+pub(crate) fn first_document(bytes: &[u8], mut started: bool) -> (usize, u32) {
     let mut at = 0;
     let mut lines = 0;
     while at < bytes.len() {
@@ -157,7 +156,7 @@ fn first_document(bytes: &[u8]) -> (usize, u32) {
     (bytes.len(), lines)
 }
 
-fn is_marker(line: &[u8], marker: &[u8]) -> bool {
+pub(crate) fn is_marker(line: &[u8], marker: &[u8]) -> bool {
     let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
     line.strip_prefix(marker).is_some_and(|rest| matches!(rest, [] | [b' ' | b'\t' | b'\r' | b'\n', ..]))
 }

@@ -9,7 +9,8 @@
 //!                                              └─► JSON reader ──────────┴─► Builder ─► Document { value, spans }
 //! ```
 //!
-//! [`Documents`] yields one document at a time, so a file of any size costs the memory of its largest document. A
+//! [`Documents`] yields one document at a time and [`ChunkReader`] reads one at a time, so a file of any size costs the
+//! memory of its largest document. A
 //! broken document is one `Err` of the iterator; the documents after it still come. [`to_yaml`] goes the other way.
 
 mod builder;
@@ -22,6 +23,7 @@ mod object;
 mod options;
 mod scalar;
 mod spans;
+mod stream;
 mod timestamp;
 mod write;
 mod yaml;
@@ -34,5 +36,6 @@ pub use crate::{
     object::{Object, Objects},
     options::{Limits, Options},
     spans::{Place, SpanTable, Step},
+    stream::{ChunkReader, OwnedChunk},
     write::to_yaml,
 };

@@ -1,7 +1,7 @@
 //! Streams of documents: separators, broken documents between good ones, JSON, encodings, limits and lists.
 
 use meshward_manifest::{
-    Chunks, Document, Documents, Limits, ManifestError, Options, Problem, Syntax, WarningKind,
+    ChunkReader, Chunks, Document, Documents, Limits, ManifestError, Options, Problem, Syntax, WarningKind,
 };
 use serde_json::{Value, json};
 
@@ -260,4 +260,92 @@ fn chunks_read_apart_are_the_whole() {
     let syntax =
         whole.iter().filter_map(|result| result.as_ref().err()).next().map(|error| error.problem.clone());
     assert!(matches!(syntax, Some(Problem::Syntax { syntax: Syntax::Yaml, .. })));
+}
+
+/// Gives its bytes in pieces, so that every boundary falls between two reads some time.
+struct Pieces<'a>(&'a [u8], usize);
+
+impl std::io::Read for Pieces<'_> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.1.min(self.0.len()).min(into.len());
+        into[..count].copy_from_slice(&self.0[..count]);
+        self.0 = &self.0[count..];
+        Ok(count)
+    }
+}
+
+/// What a reader gives, each document or error with where it begins.
+fn streamed(text: &[u8], piece: usize, limits: Limits) -> Vec<Result<(u32, u32, Vec<u8>), String>> {
+    let mut reader = ChunkReader::new(Pieces(text, piece), &limits);
+    let mut found = Vec::new();
+    while let Some(chunk) = reader.next_chunk().unwrap() {
+        found.push(match chunk {
+            Ok(chunk) => Ok((chunk.start().line, chunk.start().offset, chunk.bytes().to_vec())),
+            Err(error) => Err(error.to_string()),
+        });
+    }
+    found
+}
+
+#[test]
+fn a_reader_gives_the_same_documents_as_a_slice() {
+    let long = format!("---\nname: {}\n", "x".repeat(70_000)).repeat(5);
+    for text in [
+        "",
+        "---",
+        "# first\n---\n---\na: 1\n--- # two\nb: 2\n...\n# none\n...\n%YAML 1.1\n---\nc: 3\n--- text\n",
+        "\u{feff}a: 1\n---\nb: 2",
+        "a: |\n  ---\n  x\n---\nb: 1",
+        "a: 1\r\n---\r\nb: 2\r\n",
+        "{\"a\": 1}\n{\"b\": 2}\n",
+        &long,
+    ] {
+        let mut expected = Vec::new();
+        let mut offset = text.len() - text.trim_start_matches('\u{feff}').len();
+        for chunk in Chunks::new(text.as_bytes()) {
+            let start = chunk.unwrap().start;
+            expected.push((start.line, start.offset));
+        }
+        for piece in [1, 7, 1 << 20].into_iter().filter(|piece| *piece > 1 || text.len() < 1000) {
+            let found = streamed(text.as_bytes(), piece, Limits::default());
+            let starts: Vec<_> =
+                found.iter().map(|chunk| chunk.as_ref().map(|c| (c.0, c.1)).unwrap()).collect();
+            assert_eq!(starts, expected, "{text:?}");
+            for chunk in found {
+                let (_, start, bytes) = chunk.unwrap();
+                assert_eq!(start as usize, offset);
+                assert_eq!(bytes, &text.as_bytes()[offset..offset + bytes.len()]);
+                offset += bytes.len();
+            }
+            assert_eq!(offset, text.len());
+            offset = text.len() - text.trim_start_matches('\u{feff}').len();
+        }
+    }
+}
+
+#[test]
+fn a_document_that_is_too_long_is_dropped_and_those_after_it_come() {
+    let limits = Limits { bytes: 100_000, ..Limits::default() };
+    for long in
+        ["x".repeat(400_000), "x: 1\n".repeat(100_000), "---\n# none\n".to_owned() + &"x".repeat(400_000)]
+    {
+        let text = format!("a: 1\n---\n{long}\n---\nb: 2\n");
+        let found = streamed(text.as_bytes(), 1 << 20, limits);
+        let after = text.len() - "---\nb: 2\n".len();
+        let lines = text[..after].matches('\n').count() as u32;
+        let last = found.last().unwrap().clone().unwrap();
+        assert_eq!(last, (lines + 1, after as u32, b"---\nb: 2\n".to_vec()));
+        assert_eq!(found.first().unwrap().clone().unwrap().2, b"a: 1\n");
+        let errors: Vec<_> = found.iter().filter_map(|chunk| chunk.clone().err()).collect();
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(errors[0].ends_with("the document has more than 100000 bytes"), "{errors:?}");
+    }
+}
+
+#[test]
+fn a_reader_refuses_what_a_slice_refuses() {
+    let wide: Vec<u8> = "kind: Pod".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let found = streamed(&wide, 3, Limits::default());
+    assert_eq!(found.len(), 1);
+    assert!(found[0].clone().unwrap_err().contains("UTF-16"), "{found:?}");
 }

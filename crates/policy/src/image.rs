@@ -2,8 +2,12 @@
 //! names that have none. Exemptions by image hang on this, so a name that the container runtime would refuse is an
 //! error here, never a guess.
 
+mod pattern;
+
 use std::fmt;
 use thiserror::Error;
+
+pub use pattern::{ImagePattern, ImagePatternError, normalise};
 
 /// The longest repository path, in bytes.
 const MAX_PATH: usize = 255;

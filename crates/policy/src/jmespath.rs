@@ -25,11 +25,15 @@ mod evaluator;
 mod functions;
 mod item;
 mod lexer;
+mod overlay;
 mod parser;
+mod peer;
 
 pub use environment::{Context, Environment, Limits, Offline};
 pub use error::{ParseError, SearchError};
 pub use functions::{Function, Type, function, functions};
+
+pub(crate) use overlay::{Overlay, Slot};
 
 use ast::Node;
 use serde_json::Value;
@@ -78,7 +82,16 @@ impl Expression {
         data: &'a Value,
         context: &Context<'_>,
     ) -> Result<Cow<'a, Value>, SearchError> {
-        evaluator::search(&self.root, data, self.dialect, context)
+        evaluator::search(&self.root, item::Item::Ref(data), self.dialect, context)
+    }
+
+    /// The same on a document whose outer levels are an overlay.
+    pub(crate) fn search_overlay<'a>(
+        &'a self,
+        data: &'a Overlay<'a>,
+        context: &Context<'_>,
+    ) -> Result<Cow<'a, Value>, SearchError> {
+        evaluator::search(&self.root, item::Item::Outer(data), self.dialect, context)
     }
 
     /// The expression as it was written.
@@ -103,6 +116,12 @@ impl Expression {
             }
         });
         unknown
+    }
+
+    /// The tree in the words of go-jmespath, as `kyverno jp parse` prints it. A slice's value is written as in the
+    /// expression: the peer prints the addresses of its parts.
+    pub fn peer_tree(&self) -> String {
+        peer::print(&self.root)
     }
 
     /// The tree as indented text, one node a line, to show how an expression was understood.

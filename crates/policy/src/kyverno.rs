@@ -14,5 +14,8 @@ pub mod matching;
 pub mod pattern;
 pub mod pod_security;
 pub mod policy;
+pub mod quirk;
 mod scope;
 pub mod variables;
+
+pub(crate) use pod_security::path_matches;

@@ -2,14 +2,18 @@
 //! command line, the webhook, the scanner and the browser playground all call this crate, so that they cannot disagree;
 //! whatever comes from outside is passed in through [`jmespath::Environment`].
 //!
-//! Today: the Pod Security Standards and Pod Security Admission, the JMESPath engine in the standard and in Kyverno's
-//! dialect, Kyverno's validate rules, and the value types that functions and operators share.
+//! The Pod Security Standards and Pod Security Admission, exemptions from them, the JMESPath engine in the standard and
+//! in Kyverno's dialect, Kyverno's validate rules with its quirks as switches, and the value types that functions and
+//! operators share.
 
 pub mod duration;
+pub mod exemption;
+pub mod fields;
 pub mod go;
 pub mod image;
 pub mod jmespath;
 pub mod kyverno;
+pub mod nearest;
 pub mod psa;
 pub mod pss;
 pub mod quantity;

@@ -41,7 +41,10 @@ pub(super) struct Call {
 /// One step of an expression; boxes keep it small.
 #[derive(Debug)]
 pub(super) enum Node {
+    /// `@`
     Current,
+    /// The same where nothing is written: what `[0]` is an element of, what a projection's elements stay.
+    Identity,
     Field(String),
     Literal(Value),
     Index(i64),
@@ -76,9 +79,14 @@ pub(super) struct FilterNode {
 }
 
 impl Node {
-    fn children(&self) -> Vec<&Node> {
+    pub(super) fn children(&self) -> Vec<&Node> {
         match self {
-            Self::Current | Self::Field(_) | Self::Literal(_) | Self::Index(_) | Self::Slice(_) => Vec::new(),
+            Self::Current
+            | Self::Identity
+            | Self::Field(_)
+            | Self::Literal(_)
+            | Self::Index(_)
+            | Self::Slice(_) => Vec::new(),
             Self::Sub(l, r)
             | Self::Pipe(l, r)
             | Self::Projection(l, r)
@@ -118,7 +126,7 @@ impl Node {
 
     fn title(&self) -> String {
         match self {
-            Self::Current => "current".to_owned(),
+            Self::Current | Self::Identity => "current".to_owned(),
             Self::Field(name) => format!("field {name:?}"),
             Self::Literal(value) => format!("literal {value}"),
             Self::Index(index) => format!("index {index}"),

@@ -31,12 +31,12 @@ const TEXT: usize = 16;
 
 pub(super) fn search<'a>(
     root: &'a Node,
-    data: &'a Value,
+    data: Item<'a>,
     dialect: Dialect,
     context: &Context<'_>,
 ) -> Result<Cow<'a, Value>, SearchError> {
     let evaluator = Evaluator { dialect, context, steps: Cell::new(context.limits.steps) };
-    let found = evaluator.evaluate(root, &Item::Ref(data)).and_then(|item| match item {
+    let found = evaluator.evaluate(root, &data).and_then(|item| match item {
         Item::Ref(value) => Ok(Cow::Borrowed(value)),
         item => evaluator.own(item).map(Cow::Owned),
     });
@@ -79,9 +79,21 @@ impl Evaluator<'_> {
     }
 
     pub(super) fn evaluate<'a>(&self, node: &'a Node, current: &Item<'a>) -> Outcome<'a> {
+        match self.step(node, current)? {
+            Item::Outer(overlay) => {
+                let item = Item::owned(overlay.to_value());
+                self.charge_owned(&item)?;
+                Ok(item)
+            }
+            item => Ok(item),
+        }
+    }
+
+    /// The same, but the outer levels of the document may remain what they are.
+    fn step<'a>(&self, node: &'a Node, current: &Item<'a>) -> Outcome<'a> {
         self.charge(1)?;
         match node {
-            Node::Current => Ok(current.clone()),
+            Node::Current | Node::Identity => Ok(current.clone()),
             Node::Field(name) => {
                 let item = self.found(name, current.member(name))?;
                 self.charge_owned(&item)?;
@@ -94,7 +106,7 @@ impl Evaluator<'_> {
                 Ok(element)
             }
             Node::Sub(left, right) => {
-                let left = self.evaluate(left, current)?;
+                let left = self.step(left, current)?;
                 self.consume(right, left)
             }
             Node::Pipe(left, right) => {
@@ -125,8 +137,8 @@ impl Evaluator<'_> {
                 self.charge(1)?;
                 self.found(name, current.into_member(name))
             }
-            Node::Current => Ok(current),
-            _ => self.evaluate(node, &current),
+            Node::Current | Node::Identity => Ok(current),
+            _ => self.step(node, &current),
         }
     }
 
@@ -341,6 +353,7 @@ impl Evaluator<'_> {
                 items.into_iter().map(|item| self.own(item)).collect::<Result<_, _>>().map(Value::Array)
             }
             Item::Reference(_) => Err(SearchError::ExpressionReference.into()),
+            Item::Outer(overlay) => Ok(overlay.to_value()),
         }
     }
 

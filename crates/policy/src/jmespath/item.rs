@@ -2,6 +2,7 @@
 //! items, and only what is computed is owned; so nothing of the document is copied before the end.
 
 use super::ast::Node;
+use super::overlay::{Overlay, Slot};
 use serde_json::{Map, Number, Value};
 use std::rc::Rc;
 
@@ -20,6 +21,8 @@ pub(super) enum Item<'a> {
     List(Rc<Vec<Item<'a>>>),
     /// `&expression`, for functions that apply it.
     Reference(&'a Node),
+    /// The outer levels of a document; only members are taken of it, every other use gets it as a computed value.
+    Outer(&'a Overlay<'a>),
 }
 
 impl<'a> Item<'a> {
@@ -54,7 +57,7 @@ impl<'a> Item<'a> {
         match self {
             Self::Ref(value) => Some(value),
             Self::Owned(value) => Some(value),
-            Self::List(_) | Self::Reference(_) => None,
+            Self::List(_) | Self::Reference(_) | Self::Outer(_) => None,
         }
     }
 
@@ -109,6 +112,7 @@ impl<'a> Item<'a> {
         match self {
             Self::List(_) => "array",
             Self::Reference(_) => "expression reference",
+            Self::Outer(_) => "object",
             Self::Ref(value) => type_name(value),
             Self::Owned(value) => type_name(value),
         }
@@ -133,6 +137,11 @@ impl<'a> Item<'a> {
                 Value::Object(map) => map.get(key).map(|value| Item::owned(value.clone())),
                 _ => Some(Item::null()),
             },
+            Self::Outer(overlay) => overlay.get(key).map(|slot| match slot {
+                Slot::Borrowed(value) => Item::Ref(value),
+                Slot::Owned(value) => Item::Ref(value),
+                Slot::Object(overlay) => Item::Outer(overlay),
+            }),
             _ => Some(Item::null()),
         }
     }

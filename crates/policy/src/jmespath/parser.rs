@@ -134,7 +134,7 @@ impl<'e> Parser<'e> {
     }
 
     fn prefix(&mut self) -> Parsed {
-        let current = (Node::Current, 1);
+        let current = (Node::Identity, 1);
         match self.peek() {
             Token::Identifier(_) if *self.peek_second() == Token::LeftParenthesis => self.call(),
             Token::Quoted(_) if *self.peek_second() == Token::LeftParenthesis => {
@@ -149,7 +149,7 @@ impl<'e> Parser<'e> {
             Token::Star => {
                 self.next();
                 let right = if *self.peek() == Token::RightBracket {
-                    (Node::Current, 1)
+                    (Node::Identity, 1)
                 } else {
                     self.projected(STAR)?
                 };
@@ -252,7 +252,7 @@ impl<'e> Parser<'e> {
     /// The right side of a projection.
     fn projected(&mut self, binding: u8) -> Parsed {
         match self.peek() {
-            token if power(token) < PROJECTION_STOP => Ok((Node::Current, 1)),
+            token if power(token) < PROJECTION_STOP => Ok((Node::Identity, 1)),
             Token::LeftBracket | Token::Filter => self.expression(binding),
             Token::Dot => {
                 self.next();
@@ -273,7 +273,8 @@ impl<'e> Parser<'e> {
         self.next();
         let condition = self.expression(0)?;
         self.expect(&Token::RightBracket)?;
-        let right = if *self.peek() == Token::Flatten { (Node::Current, 1) } else { self.projected(FILTER)? };
+        let right =
+            if *self.peek() == Token::Flatten { (Node::Identity, 1) } else { self.projected(FILTER)? };
         let depth = self.check_depth(left.1.max(condition.1).max(right.1) + 1)?;
         let node = FilterNode { left: left.0, condition: condition.0, right: right.0 };
         Ok((Node::Filter(Box::new(node)), depth))

@@ -88,6 +88,19 @@ fn draws_the_tree() {
     assert_eq!(expression.tree(), expected);
 }
 
+/// Recorded from `kyverno jp parse` 1.19.1, but for the slice, of which it prints addresses.
+#[test]
+fn draws_the_tree_as_the_peer_does() {
+    let expression = Expression::parse(
+        "[0].x[?y==`1`].{a: b, \"c\": [*]} | length(@) || `{\"k\":[null,1e7,\"v\"]}`",
+        Dialect::Kyverno,
+    );
+    let expected = include_str!("tests/peer.txt");
+    assert_eq!(expression.unwrap().peer_tree(), expected);
+    let slice = Expression::parse("a[1::-1]", Dialect::Kyverno).unwrap().peer_tree();
+    assert!(slice.contains("ASTSlice {\n          value: 1::-1\n"), "{slice}");
+}
+
 #[test]
 fn tables_are_sorted_and_complete() {
     let standard: Vec<_> = functions(Dialect::Standard).iter().map(|f| f.name()).collect();

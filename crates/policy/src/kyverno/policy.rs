@@ -11,19 +11,28 @@
 mod compile;
 mod evaluate;
 mod exception;
+mod lint;
+mod refuse;
+mod report;
 mod resource;
+mod settings;
 
 use super::conditions::Conditions;
 use super::matching::{Block, Gvk, UserInfo};
 use super::pod_security::PodSecurity;
+use super::quirk::Quirks;
 use super::scope::{Entry, Expressions};
 use crate::jmespath::Environment;
 use serde_json::Value;
+use settings::RuleSettings;
 use std::fmt;
 use thiserror::Error;
 
 pub use super::lookup::{Lookup, NoLookup};
 pub use exception::Exception;
+pub use lint::Touched;
+pub use report::{RuleInfo, RuleReport, Standard};
+pub use settings::{Action, FailurePolicy, Settings};
 
 /// What a rule says about an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -132,6 +141,8 @@ pub struct Policy {
     name: String,
     namespace: String,
     scored: bool,
+    quirks: Quirks,
+    settings: Settings,
     /// Stop after the first rule that is about the object.
     one: bool,
     rules: Vec<Rule>,
@@ -147,7 +158,25 @@ impl Policy {
     /// # Errors
     /// Every [`PolicyError`] found; nothing of such a policy is used.
     pub fn compile(document: &Value) -> Result<Policy, Vec<PolicyError>> {
-        compile::policy(document)
+        compile::policy(document, Quirks::KYVERNO)
+    }
+
+    /// Compiles a ClusterPolicy or Policy with only some of Kyverno's quirks, or none.
+    ///
+    /// # Errors
+    /// As [`Policy::compile`].
+    pub fn compile_with(document: &Value, quirks: Quirks) -> Result<Policy, Vec<PolicyError>> {
+        compile::policy(document, quirks)
+    }
+
+    /// The quirks that are on.
+    pub fn quirks(&self) -> Quirks {
+        self.quirks
+    }
+
+    /// What is set for the policy as a whole.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// The policy's name; with the namespace before it and a slash if it has one.
@@ -178,7 +207,13 @@ impl Policy {
 
     /// What the rules say about an object; nothing for rules that do not match it.
     pub fn evaluate(&self, input: &Input<'_>) -> Vec<RuleResult> {
-        evaluate::policy(self, input)
+        let reports = evaluate::policy(self, input, self.quirks, evaluate::Detail::Verdict);
+        reports.into_iter().map(|report| report.result).collect()
+    }
+
+    /// The same with all that reports say about it.
+    pub fn report(&self, input: &Input<'_>) -> Vec<RuleReport> {
+        evaluate::policy(self, input, self.quirks, evaluate::Detail::Report)
     }
 }
 
@@ -186,12 +221,13 @@ impl Policy {
 #[derive(Debug)]
 struct Rule {
     name: String,
+    /// Its place in the policy, such as `spec.rules[0]`; empty if it is generated.
+    path: String,
     matching: Block,
     exclude: Option<Block>,
     context: Vec<Entry>,
     preconditions: Conditions,
-    /// Whether a failure blocks: only then violations that were there before are looked for.
-    enforce: bool,
+    settings: RuleSettings,
     allow_existing: bool,
     message: String,
     body: Body,

@@ -6,8 +6,8 @@ mod images;
 
 use super::lookup::Lookup;
 use super::variables::{Data, QueryError};
-use crate::jmespath::{self, Dialect, Environment, Expression};
-use serde_json::{Map, Value, json};
+use crate::jmespath::{self, Dialect, Environment, Expression, Overlay, Slot};
+use serde_json::{Value, json};
 use std::collections::HashMap;
 
 pub(super) use entry::Entry;
@@ -56,20 +56,28 @@ pub(super) struct Mark {
 /// The document.
 pub(super) struct Scope<'e> {
     world: World<'e>,
-    root: Value,
-    operation: String,
+    root: Overlay<'e>,
+    /// The object that images are taken from.
+    object: &'e Value,
+    operation: &'e str,
     pending: Vec<Pending<'e>>,
     /// Only entries before this one can be loaded: one entry cannot use itself or a later one.
     limit: usize,
-    changes: Vec<(String, Option<Value>)>,
+    changes: Vec<(String, Option<Slot<'e>>)>,
 }
 
 impl<'e> Scope<'e> {
-    pub(super) fn new(world: World<'e>, root: Map<String, Value>, operation: &str) -> Scope<'e> {
+    pub(super) fn new(
+        world: World<'e>,
+        root: Overlay<'e>,
+        object: &'e Value,
+        operation: &'e str,
+    ) -> Scope<'e> {
         Scope {
             world,
-            root: Value::Object(root),
-            operation: operation.to_owned(),
+            root,
+            object,
+            operation,
             pending: vec![Pending { name: "images", entry: None, loaded: None }],
             limit: usize::MAX,
             changes: Vec::new(),
@@ -92,21 +100,18 @@ impl<'e> Scope<'e> {
             pending.loaded = pending.loaded.filter(|&at| at <= mark.changes);
         }
         while self.changes.len() > mark.changes {
-            if let (Some((key, old)), Value::Object(root)) = (self.changes.pop(), &mut self.root) {
-                match old {
-                    Some(old) => root.insert(key, old),
-                    None => root.remove(&key),
-                };
+            match self.changes.pop() {
+                Some((key, Some(old))) => drop(self.root.insert(&key, old)),
+                Some((key, None)) => self.root.remove(&key),
+                None => {}
             }
         }
     }
 
     /// Sets a member of the document.
     fn set(&mut self, key: &str, value: Value) {
-        if let Value::Object(root) = &mut self.root {
-            let old = root.insert(key.to_owned(), value);
-            self.changes.push((key.to_owned(), old));
-        }
+        let old = self.root.insert(key, Slot::Owned(value));
+        self.changes.push((key.to_owned(), old));
     }
 
     /// Sets the variables of one element of a loop.
@@ -125,7 +130,7 @@ impl<'e> Scope<'e> {
         for step in steps.into_iter().rev() {
             nested = json!({ (step): nested });
         }
-        let mut merged = self.root.get(&first).cloned().unwrap_or(Value::Null);
+        let mut merged = self.root.get(&first).map_or(Value::Null, Slot::to_value);
         merge(&mut merged, nested);
         self.set(&first, merged);
     }
@@ -140,7 +145,7 @@ impl<'e> Scope<'e> {
             let (entry, name) = (pending.entry, pending.name);
             let limit = std::mem::replace(&mut self.limit, index);
             let value = match entry {
-                None => images::of(&self.root, self.world.environment).map_err(QueryError::Context),
+                None => images::of(self.object, self.world.environment).map_err(QueryError::Context),
                 Some(entry) => entry.load(self, self.world).map_err(QueryError::Context),
             };
             self.limit = limit;
@@ -160,12 +165,21 @@ impl Data for Scope<'_> {
         if expression.is_empty() {
             return Err(QueryError::Empty);
         }
-        search(self.world, expression, &self.root)
+        let context = jmespath::Context::new(self.world.environment);
+        if let Some(parsed) = self.world.expressions.0.get(expression) {
+            return Ok(parsed.search_overlay(&self.root, &context)?.into_owned());
+        }
+        Ok(parse(expression)?.search_overlay(&self.root, &context)?.into_owned())
     }
 
     fn operation(&self) -> &str {
-        &self.operation
+        self.operation
     }
+}
+
+fn parse(expression: &str) -> Result<Expression, QueryError> {
+    Expression::parse(expression, Dialect::Kyverno)
+        .map_err(|error| QueryError::Parse { query: expression.to_owned(), error })
 }
 
 /// An expression on any document.
@@ -174,9 +188,7 @@ fn search(world: World<'_>, expression: &str, data: &Value) -> Result<Value, Que
     if let Some(parsed) = world.expressions.0.get(expression) {
         return Ok(parsed.search(data, &context)?.into_owned());
     }
-    let parsed = Expression::parse(expression, Dialect::Kyverno)
-        .map_err(|error| QueryError::Parse { query: expression.to_owned(), error })?;
-    Ok(parsed.search(data, &context)?.into_owned())
+    Ok(parse(expression)?.search(data, &context)?.into_owned())
 }
 
 /// Whether an expression names an entry: the name stands alone, not after a dot.

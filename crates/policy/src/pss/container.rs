@@ -63,6 +63,11 @@ impl<'a> Container<'a> {
         Container { kind, index, name, object: container, security: object(container, "securityContext") }
     }
 
+    /// A container with a name and nothing else.
+    pub(crate) fn empty(name: &'a str) -> Container<'a> {
+        Container { kind: ContainerKind::Regular, index: 0, name, object: None, security: None }
+    }
+
     /// The raw `image`; empty when there is none.
     #[must_use]
     pub fn image(&self) -> &'a str {

@@ -38,8 +38,17 @@ impl<'a> Pod<'a> {
 
     /// A view of the pod or pod template (`metadata` and `spec`) that sits at the JSON pointer `base` of its object.
     pub(super) fn at(pod: &'a Value, base: &'static str) -> Pod<'a> {
-        let metadata = object(pod.as_object(), "metadata");
-        let spec = object(pod.as_object(), "spec");
+        Pod::of_parts(pod.get("metadata"), pod.get("spec"), base)
+    }
+
+    /// A view of a pod whose two parts may come from different places.
+    pub(crate) fn of_parts(
+        metadata: Option<&'a Value>,
+        spec: Option<&'a Value>,
+        base: &'static str,
+    ) -> Pod<'a> {
+        let metadata = metadata.and_then(Value::as_object);
+        let spec = spec.and_then(Value::as_object);
         let security = object(spec, "securityContext");
         let lists = [ContainerKind::Init, ContainerKind::Regular, ContainerKind::Ephemeral];
         let count = lists.iter().map(|kind| list(spec, kind.list()).len()).sum();
@@ -56,6 +65,17 @@ impl<'a> Pod<'a> {
     pub fn with_defaults(mut self, defaults: Defaults) -> Pod<'a> {
         self.defaults = defaults;
         self
+    }
+
+    /// The same pod with other containers.
+    pub(crate) fn with_containers(mut self, containers: Vec<Container<'a>>) -> Pod<'a> {
+        self.containers = containers;
+        self
+    }
+
+    /// A pod of nothing but containers.
+    pub(crate) fn of_containers(containers: Vec<Container<'a>>) -> Pod<'a> {
+        Pod::of_parts(None, None, "").with_containers(containers)
     }
 
     /// The containers in the order in which upstream visits them: init, regular, ephemeral.
@@ -86,6 +106,19 @@ impl<'a> Pod<'a> {
     #[must_use]
     pub fn annotations(&self) -> Option<&'a Map<String, Value>> {
         object(self.metadata, "annotations")
+    }
+
+    /// The pod's labels, if it has any.
+    #[must_use]
+    pub fn labels(&self) -> Option<&'a Map<String, Value>> {
+        object(self.metadata, "labels")
+    }
+
+    /// `spec.serviceAccountName`, or its old name, or what the API server fills in.
+    #[must_use]
+    pub fn service_account(&self) -> &'a str {
+        let names = [text(self.spec, "serviceAccountName"), text(self.spec, "serviceAccount")];
+        names.into_iter().find(|name| !name.is_empty()).unwrap_or("default")
     }
 
     pub(super) fn setting(&self, key: &str) -> Option<&'a Value> {

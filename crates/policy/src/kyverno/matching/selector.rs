@@ -3,6 +3,7 @@
 use super::MatchError;
 use crate::wildcard;
 use serde_json::{Map, Value};
+use std::fmt;
 
 /// A label selector; an empty one matches everything.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -75,6 +76,23 @@ impl Selector {
                 wildcard::matches(key, k) && v.as_str().is_some_and(|v| wildcard::matches(value, v))
             }) || has(&without_wildcards(key), &without_wildcards(value))
         }) && self.expressions.iter().all(|expression| expression.holds(labels))
+    }
+}
+
+impl fmt::Display for Selector {
+    /// As kubectl writes it: `a=b, c in (d, e), f, !g`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let labels = self.labels.iter().map(|(key, value)| format!("{key}={value}"));
+        let expressions = self.expressions.iter().map(|expression| {
+            let (key, values) = (&expression.key, expression.values.join(", "));
+            match expression.operator {
+                Operator::In => format!("{key} in ({values})"),
+                Operator::NotIn => format!("{key} notin ({values})"),
+                Operator::Exists => key.clone(),
+                Operator::DoesNotExist => format!("!{key}"),
+            }
+        });
+        f.write_str(&labels.chain(expressions).collect::<Vec<_>>().join(", "))
     }
 }
 

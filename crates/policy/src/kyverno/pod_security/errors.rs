@@ -1,7 +1,8 @@
 //! Findings as the field errors of Kyverno's fork of the standards: one for each field of a container where we have one
 //! for each value.
 
-use crate::pss::{CheckId, CheckResult, Finding};
+use crate::kyverno::quirk::{Quirk, Quirks};
+use crate::pss::{CheckId, CheckResult, ContainerKind, Finding, Holder};
 use serde_json::Value;
 
 /// One field that a check has something against.
@@ -10,11 +11,21 @@ pub(super) struct FieldError {
     field: String,
     /// The field with `*` for every number.
     pub(super) starred: String,
-    /// The name of the container that the field is in.
-    pub(super) container: Option<String>,
+    /// The check that found it.
+    pub(super) check: CheckId,
+    /// The container that the field is in.
+    pub(super) at: Option<At>,
     /// The bad values; none for a field that must be set.
     pub(super) values: Vec<String>,
     kind: Kind,
+}
+
+/// A container of the pod.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct At {
+    pub(super) kind: ContainerKind,
+    pub(super) index: usize,
+    name: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +39,16 @@ enum Kind {
 }
 
 impl FieldError {
+    /// The name of the container that the field is in.
+    pub(super) fn container(&self) -> Option<&str> {
+        self.at.as_ref().map(|at| at.name.as_str())
+    }
+
+    /// Whether the field is not set and must be.
+    pub(super) fn is_required(&self) -> bool {
+        self.kind == Kind::Required
+    }
+
     /// Kyverno's text, with the path in an object of a kind. As in Kyverno, `metadata` is taken for that of a template
     /// even in a Pod.
     pub(super) fn text(&self, kind: &str) -> String {
@@ -50,10 +71,10 @@ impl FieldError {
 }
 
 /// The errors of a failed check, in the fork's order.
-pub(super) fn of(check: CheckId, result: &CheckResult<'_>) -> Vec<FieldError> {
+pub(super) fn of(check: CheckId, result: &CheckResult<'_>, quirks: Quirks) -> Vec<FieldError> {
     let mut errors: Vec<FieldError> = Vec::new();
     for finding in &result.findings {
-        let error = one(check, finding);
+        let error = one(check, finding, quirks);
         match errors.last_mut() {
             Some(last) if last.kind == Kind::List && last.field == error.field => {
                 last.values.extend(error.values);
@@ -63,7 +84,7 @@ pub(super) fn of(check: CheckId, result: &CheckResult<'_>) -> Vec<FieldError> {
             _ => errors.push(error),
         }
     }
-    let pod_level = |error: &FieldError| error.container.is_none();
+    let pod_level = |error: &FieldError| error.at.is_none();
     match check {
         CheckId::RunAsNonRoot | CheckId::SeccompProfileRestricted => {
             errors.sort_by_key(|error| error.kind == Kind::Required);
@@ -75,14 +96,17 @@ pub(super) fn of(check: CheckId, result: &CheckResult<'_>) -> Vec<FieldError> {
     errors
 }
 
-fn one(check: CheckId, finding: &Finding<'_>) -> FieldError {
-    let (kind, values) = values(check, finding);
+fn one(check: CheckId, finding: &Finding<'_>, quirks: Quirks) -> FieldError {
+    let (kind, values) = values(check, finding, quirks);
     let path = finding.path();
     FieldError {
         starred: starred(&path),
         field: path,
-        container: match finding.holder {
-            crate::pss::Holder::Container(container) => Some(container.name.to_owned()),
+        check,
+        at: match finding.holder {
+            Holder::Container(container) => {
+                Some(At { kind: container.kind, index: container.index, name: container.name.to_owned() })
+            }
             _ => None,
         },
         values,
@@ -90,12 +114,16 @@ fn one(check: CheckId, finding: &Finding<'_>) -> FieldError {
     }
 }
 
-fn values(check: CheckId, finding: &Finding<'_>) -> (Kind, Vec<String>) {
+fn values(check: CheckId, finding: &Finding<'_>, quirks: Quirks) -> (Kind, Vec<String>) {
     let text = finding.value_text().into_owned();
     let single = |text: String| (Kind::Value, if text.is_empty() { Vec::new() } else { vec![text] });
     match check {
-        CheckId::RestrictedVolumes => (Kind::Value, Vec::new()),
-        CheckId::HostPathVolumes => {
+        CheckId::RestrictedVolumes if quirks.on(Quirk::VolumesWithoutValues) => (Kind::Value, Vec::new()),
+        CheckId::RestrictedVolumes if finding.field.path != "hostPath" => match finding.holder {
+            Holder::Volume { name, .. } => single(name.to_owned()),
+            _ => single(text),
+        },
+        CheckId::HostPathVolumes | CheckId::RestrictedVolumes => {
             single(finding.value.and_then(Value::as_str).unwrap_or_default().to_owned())
         }
         CheckId::CapabilitiesBaseline => (Kind::List, vec![text]),

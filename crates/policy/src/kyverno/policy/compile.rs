@@ -1,14 +1,18 @@
 //! From a policy's JSON to rules. Everything that can be wrong is looked for here, and all of it is reported.
 
-use super::{Body, Check, ForEach, Policy, PolicyError, Rule, Unsupported};
+use super::refuse;
+use super::settings::RuleSettings;
+use super::{Body, Check, ForEach, Policy, PolicyError, Rule, Settings, Unsupported};
 use crate::go::print::untyped;
 use crate::kyverno::autogen;
 use crate::kyverno::conditions::Conditions;
 use crate::kyverno::matching::Block;
-use crate::kyverno::pod_security::PodSecurity;
+use crate::kyverno::pod_security::{Exclusion, HOST_PROBES, PodSecurity};
+use crate::kyverno::quirk::{Quirk, Quirks};
 use crate::kyverno::scope::{Entry, Expressions};
 use crate::kyverno::variables;
 use serde_json::{Map, Value};
+use std::collections::HashSet;
 
 /// How deep loops may be nested.
 const MAX_NESTING: usize = 16;
@@ -19,7 +23,7 @@ fn wrong(path: impl Into<String>, reason: impl Into<String>) -> PolicyError {
     PolicyError { path: path.into(), reason: reason.into() }
 }
 
-pub(super) fn policy(document: &Value) -> Result<Policy, Vec<PolicyError>> {
+pub(super) fn policy(document: &Value, quirks: Quirks) -> Result<Policy, Vec<PolicyError>> {
     let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let kind = text("/kind");
     if !text("/apiVersion").starts_with("kyverno.io/") || !matches!(kind, "ClusterPolicy" | "Policy") {
@@ -39,7 +43,11 @@ pub(super) fn policy(document: &Value) -> Result<Policy, Vec<PolicyError>> {
     let annotation =
         document.pointer("/metadata/annotations").and_then(|all| all.get(autogen::ANNOTATION)?.as_str());
     let generated = autogen::generate(rules, annotation);
+    let mut errors = Vec::new();
+    let settings = Settings::parse(&spec, &mut errors);
     let mut policy = Policy {
+        quirks,
+        settings,
         name: text("/metadata/name").to_owned(),
         namespace: namespace.to_owned(),
         scored: text("/metadata/annotations/policies.kyverno.io~1scored") != "false",
@@ -50,9 +58,13 @@ pub(super) fn policy(document: &Value) -> Result<Policy, Vec<PolicyError>> {
         unsupported: Vec::new(),
         expressions: Expressions::default(),
     };
-    let mut errors = Vec::new();
+    let webhook = matched_elsewhere(&spec);
     for (index, value) in rules.iter().enumerate() {
-        match rule(value, &spec, &format!("spec.rules[{index}]")) {
+        match rule(value, &format!("spec.rules[{index}]")) {
+            Ok(Ok(rule)) if webhook => {
+                let what = "webhookConfiguration.matchConditions".to_owned();
+                policy.unsupported.push(Unsupported { rule: rule.name, what });
+            }
             Ok(Ok(rule)) => policy.rules.push(rule),
             Ok(Err(unsupported)) => policy.unsupported.push(unsupported),
             Err(error) => errors.push(error),
@@ -60,13 +72,55 @@ pub(super) fn policy(document: &Value) -> Result<Policy, Vec<PolicyError>> {
     }
     // What is wrong in a generated rule is wrong in the one it was made from.
     let compile = |rules: &[Value]| -> Vec<Rule> {
-        rules.iter().filter_map(|value| rule(value, &spec, "").ok()?.ok()).collect()
+        rules.iter().filter_map(|value| rule(value, "").ok()?.ok()).collect()
     };
-    policy.controllers = compile(&generated.controllers);
-    policy.cron_jobs = compile(&generated.cron_jobs);
+    if !webhook {
+        policy.controllers = compile(&generated.controllers);
+        policy.cron_jobs = compile(&generated.cron_jobs);
+    }
+    check_names(rules, &mut errors);
+    check_exclusions(&policy, &mut errors);
+    refuse::refusals(&policy, rules, &mut errors);
     let all = rules.iter().chain(&generated.controllers).chain(&generated.cron_jobs);
     all.for_each(|rule| parse_expressions(rule, &mut policy.expressions));
     if errors.is_empty() { Ok(policy) } else { Err(errors) }
+}
+
+/// Whether expressions in CEL, which are not evaluated here, say to which requests the policy applies.
+fn matched_elsewhere(spec: &Value) -> bool {
+    let conditions = spec.pointer("/webhookConfiguration/matchConditions").and_then(Value::as_array);
+    conditions.is_some_and(|conditions| !conditions.is_empty())
+}
+
+/// Kyverno does not know the control that 1.34 added.
+fn check_exclusions(policy: &Policy, errors: &mut Vec<PolicyError>) {
+    let quirk = Quirk::HostProbesUnexcludable;
+    for rule in policy.rules.iter().filter(|_| policy.quirks.on(quirk)) {
+        let Body::PodSecurity(standard) = &rule.body else { continue };
+        let unknown = |exclusion: &Exclusion| exclusion.control == HOST_PROBES;
+        if let Some(at) = standard.exclusions().iter().position(unknown) {
+            let path = format!("{}.validate.podSecurity.exclude[{at}].controlName", rule.path);
+            errors.push(wrong(path, format!("Kyverno has no control {HOST_PROBES:?} (quirk {quirk})")));
+        }
+    }
+}
+
+/// Names of rules are unique: exceptions, reports and tests know rules by them.
+fn check_names(rules: &[Value], errors: &mut Vec<PolicyError>) {
+    let mut names = HashSet::new();
+    for (index, rule) in rules.iter().enumerate() {
+        let name = rule.get("name").and_then(Value::as_str).unwrap_or_default();
+        let place = || format!("spec.rules[{index}].name");
+        if name.len() > 63 {
+            errors.push(wrong(place(), format!("{} characters long, accepted: at most 63", name.len())));
+        }
+        if !name.is_empty() && !names.insert(name) {
+            errors.push(wrong(
+                place(),
+                format!("{name:?} names another rule already, accepted: a name of its own"),
+            ));
+        }
+    }
 }
 
 /// Parses every expression of a rule, so that evaluation only looks them up.
@@ -93,7 +147,7 @@ fn plain_expressions(value: &Value, found: &mut Vec<String>) {
     }
 }
 
-fn rule(value: &Value, spec: &Value, path: &str) -> Found<Result<Rule, Unsupported>> {
+fn rule(value: &Value, path: &str) -> Found<Result<Rule, Unsupported>> {
     let map = value.as_object().ok_or_else(|| wrong(path, "wrong type, accepted: a rule"))?;
     let name = map.get("name").and_then(Value::as_str).unwrap_or_default();
     if name.is_empty() {
@@ -114,15 +168,14 @@ fn rule(value: &Value, spec: &Value, path: &str) -> Found<Result<Rule, Unsupport
             .map_err(|error| wrong(join(&format!("{path}.{key}"), &error.path), error.reason)),
     };
     let matching = block("match")?.ok_or_else(|| wrong(format!("{path}.match"), "missing"))?;
-    let action = validate.get("failureAction").filter(|value| !value.is_null());
-    let action = action.or_else(|| spec.get("validationFailureAction")).and_then(Value::as_str);
     Ok(Ok(Rule {
         name: name.to_owned(),
+        path: path.to_owned(),
         matching,
         exclude: block("exclude")?,
         context: entries(map, path)?,
         preconditions: conditions(map, "preconditions", path)?,
-        enforce: action.is_some_and(|action| action.eq_ignore_ascii_case("enforce")),
+        settings: RuleSettings::parse(map, validate, path)?,
         allow_existing: validate.get("allowExistingViolations") != Some(&Value::Bool(false)),
         message: validate.get("message").and_then(Value::as_str).unwrap_or_default().to_owned(),
         body: body(validate, &format!("{path}.validate"))?,

@@ -184,7 +184,6 @@ fn pod_security_takes_out_what_kyverno_takes_out() {
             json!([{"controlName": "Capabilities", "images": ["*"], "restrictedField": field, "values": ["NET_RAW"]}]),
             CAPABILITIES,
         ),
-        (json!([{"controlName": "Capabilities"}]), CAPABILITIES),
     ];
     for (exclude, message) in cases {
         let rule =
@@ -272,6 +271,18 @@ fn reports_all_that_is_wrong_and_all_that_is_not_supported() {
             "spec.rules[6].name",
         ]
     );
+    let refused = |exclude: Value| {
+        let rule = policy(json!({"podSecurity": {"level": "baseline", "exclude": [exclude]}}));
+        let errors = Policy::compile(&rule).unwrap_err();
+        assert!(Policy::compile_with(&rule, Quirks::STRICT).is_ok());
+        let [error] = errors.as_slice() else { panic!("{errors:?}") };
+        error.path.strip_prefix("spec.rules[0].validate.podSecurity.exclude[0].").unwrap().to_owned()
+    };
+    assert_eq!(refused(json!({"controlName": "Capabilities"})), "images");
+    assert_eq!(refused(json!({"controlName": "Sysctls", "images": ["*"]})), "images");
+    assert_eq!(refused(json!({"controlName": "Seccomp", "restrictedField": "x"})), "values");
+    assert_eq!(refused(json!({"controlName": "Seccomp", "values": ["x"]})), "restrictedField");
+    assert_eq!(refused(json!({"controlName": "Running as Non-root"})), "controlName");
     let mutate = json!({
         "apiVersion": "kyverno.io/v1", "kind": "Policy", "metadata": {"name": "p"},
         "spec": {"rules": [{"name": "m", "match": {}, "mutate": {}}, {"name": "c", "match": {}, "validate": {"cel": {}}}]},

@@ -4,12 +4,8 @@ use crate::image::Image;
 use crate::jmespath::Environment;
 use serde_json::{Map, Value, json};
 
-/// The images of `request.object`, or of the old object for deletions; `None` if it has no containers.
-pub(super) fn of(root: &Value, environment: &dyn Environment) -> Result<Option<Value>, String> {
-    let object = |name| root.pointer(name).filter(|object: &&Value| object.is_object());
-    let Some(object) = object("/request/object").or_else(|| object("/request/oldObject")) else {
-        return Ok(None);
-    };
+/// The images of an object; `None` if it has no containers.
+pub(super) fn of(object: &Value, environment: &dyn Environment) -> Result<Option<Value>, String> {
     let base = match object.get("kind").and_then(Value::as_str).unwrap_or_default() {
         "Pod" => "/spec",
         "DaemonSet" | "Deployment" | "ReplicaSet" | "ReplicationController" | "StatefulSet" | "Job" => {

@@ -1,0 +1,9 @@
+//! Rules, quirks and exemptions: tables of cases, and properties.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
+mod exemptions;
+mod presets;
+mod properties;
+mod quirks;
+mod table;
