@@ -61,7 +61,8 @@ fn everywhere(pod: Value, container: Value) -> Value {
 }
 
 fn seventeen() -> Vec<Policy> {
-    let security = |inner: Value| everywhere(json!({"=(securityContext)": inner}), json!({"=(securityContext)": inner}));
+    let security =
+        |inner: Value| everywhere(json!({"=(securityContext)": inner}), json!({"=(securityContext)": inner}));
     let containers = |inner: Value| everywhere(json!({}), inner);
     let of_pod = |inner: Value| json!({"validate": {"message": "This is not allowed here.", "pattern": {"spec": inner}}});
     let all = "request.object.spec.[ephemeralContainers, initContainers, containers][]";
@@ -85,17 +86,33 @@ fn seventeen() -> Vec<Policy> {
     }]}}}]}});
     let rules = [
         ("capabilities", added),
-        ("host-namespaces", of_pod(json!({"=(hostPID)": "false", "=(hostIPC)": "false", "=(hostNetwork)": "false"}))),
+        (
+            "host-namespaces",
+            of_pod(json!({"=(hostPID)": "false", "=(hostIPC)": "false", "=(hostNetwork)": "false"})),
+        ),
         ("host-path", of_pod(json!({"=(volumes)": [{"X(hostPath)": "null"}]}))),
         ("host-ports", containers(json!({"=(ports)": [{"=(hostPort)": 0}]}))),
         ("host-process", security(json!({"=(windowsOptions)": {"=(hostProcess)": "false"}}))),
         ("privileged", containers(json!({"=(securityContext)": {"=(privileged)": "false"}}))),
         ("proc-mount", containers(json!({"=(securityContext)": {"=(procMount)": "Default"}}))),
-        ("selinux-type", security(json!({"=(seLinuxOptions)": {"=(type)": "container_t | container_init_t | container_kvm_t"}}))),
+        (
+            "selinux-type",
+            security(
+                json!({"=(seLinuxOptions)": {"=(type)": "container_t | container_init_t | container_kvm_t"}}),
+            ),
+        ),
         ("selinux-user", security(json!({"=(seLinuxOptions)": {"X(user)": "null", "X(role)": "null"}}))),
-        ("apparmor", json!({"validate": {"message": "Only these.", "pattern": {"=(metadata)": {"=(annotations)": {"=(container.apparmor.security.beta.kubernetes.io/*)": "runtime/default | localhost/*"}}}}})),
+        (
+            "apparmor",
+            json!({"validate": {"message": "Only these.", "pattern": {"=(metadata)": {"=(annotations)": {"=(container.apparmor.security.beta.kubernetes.io/*)": "runtime/default | localhost/*"}}}}}),
+        ),
         ("seccomp", security(json!({"=(seccompProfile)": {"=(type)": "RuntimeDefault | Localhost"}}))),
-        ("sysctls", of_pod(json!({"=(securityContext)": {"=(sysctls)": [{"=(name)": "kernel.shm_rmid_forced | net.ipv4.ip_local_port_range"}]}}))),
+        (
+            "sysctls",
+            of_pod(
+                json!({"=(securityContext)": {"=(sysctls)": [{"=(name)": "kernel.shm_rmid_forced | net.ipv4.ip_local_port_range"}]}}),
+            ),
+        ),
         ("escalation", containers(json!({"securityContext": {"allowPrivilegeEscalation": "false"}}))),
         ("non-root", containers(json!({"securityContext": {"runAsNonRoot": "true"}}))),
         ("non-root-user", security(json!({"=(runAsUser)": ">0"}))),
@@ -130,7 +147,8 @@ fn main() {
     }
     let time = measure(|| policies.iter().for_each(|policy| drop(black_box(policy.evaluate(&input(&pod))))));
     println!("{} policies with one control each: {time:.2} µs", policies.len());
-    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x", "namespace": "shop"}});
+    let service =
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x", "namespace": "shop"}});
     let time = measure(|| drop(black_box(policies[1].evaluate(&input(&service)))));
     println!("an object that a policy is not about: {time:.3} µs");
     let exclude = json!([{"controlName": "Capabilities", "images": ["registry.example.com/istio-init:*"]}]);

@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
 enum Kind {
     /// One page a verb, for man(1)
     Man,
-    /// cli.md, and rules-MESH.md for each mesh
+    /// cli.md, lint.md, and rules-MESH.md for each mesh
     Reference,
 }
 
@@ -39,6 +39,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         }),
         Kind::Reference => {
             write(&arguments.folder.join("cli.md"), &reference(&command))?;
+            write(&arguments.folder.join("lint.md"), &super::lint::page())?;
             Mesh::ALL.into_iter().try_for_each(|mesh| {
                 let page = rules::page(mesh).map_err(Failure::impossible)?;
                 write(&arguments.folder.join(format!("rules-{mesh}.md")), &page)
