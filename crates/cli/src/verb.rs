@@ -6,6 +6,7 @@ pub(crate) mod demo;
 pub(crate) mod generate;
 pub(crate) mod jp;
 pub(crate) mod lint;
+pub(crate) mod migrate;
 pub(crate) mod program;
 pub(crate) mod rules;
 pub(crate) mod swap;

@@ -14,6 +14,7 @@ pub mod image;
 pub mod jmespath;
 pub mod kyverno;
 pub mod lint;
+pub mod migrate;
 pub mod nearest;
 pub mod psa;
 pub mod pss;

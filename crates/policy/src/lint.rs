@@ -11,14 +11,14 @@
 
 mod admission;
 mod cover;
-mod documents;
+pub(crate) mod documents;
 mod exception;
 mod exclusion;
 mod exemption;
 mod image;
-mod namespaces;
+pub(crate) mod namespaces;
 mod table;
-mod used;
+pub(crate) mod used;
 
 use serde_json::Value;
 
@@ -173,8 +173,9 @@ impl Report<'_> {
     }
 }
 
-/// `spec.entries[0].allow` as a JSON pointer; brackets hold numbers, or keys of any text.
-fn pointer(path: &str) -> String {
+/// A path such as `spec.entries[0].allow` as a JSON pointer (RFC 6901); brackets hold numbers, or keys of any text.
+#[must_use]
+pub fn pointer(path: &str) -> String {
     let mut pointer = String::with_capacity(path.len() + 1);
     let mut rest = path;
     while !rest.is_empty() {
@@ -192,12 +193,12 @@ fn pointer(path: &str) -> String {
     pointer
 }
 
-fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
+pub(crate) fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The texts of a list; what is not a text is passed over, because its type is told elsewhere.
-fn texts<'v>(value: &'v Value, key: &str) -> Vec<&'v str> {
+pub(crate) fn texts<'v>(value: &'v Value, key: &str) -> Vec<&'v str> {
     value.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
 }
 

@@ -2,7 +2,7 @@
 //! The analysis is the library's; here files are read, findings get their lines, and the results are printed.
 
 mod list;
-mod written;
+pub(crate) mod written;
 
 use std::path::PathBuf;
 

@@ -10,7 +10,7 @@ use crate::kyverno::quirk::{Quirk, Quirks};
 
 /// What a document is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Policy,
     Exception,
     Exemption,
@@ -37,7 +37,7 @@ const KYVERNO: [&str; 3] = ["ClusterPolicy", "Policy", "PolicyException"];
 const OWN: [&str; 3] = ["Exemption", "ClusterExemption", "MeshPreset"];
 
 /// What a document is; `None` for objects that nobody exempts anything with.
-pub(super) fn kind(object: &Value) -> Option<Kind> {
+pub(crate) fn kind(object: &Value) -> Option<Kind> {
     let (version, name) = (text(object, "/apiVersion"), text(object, "/kind"));
     let (group, version) = version.split_once('/').unwrap_or(("", version));
     let known = |kinds: &[&str]| kinds.contains(&name) && fields::versions(name).contains(&version);
@@ -157,9 +157,7 @@ pub(super) fn quirk(quirk: Quirk, path: &str, report: &mut Report<'_>) {
         Quirk::RawImages => {
             report.has(path, &[&SPOOFABLE_IMAGE, &IMAGE_NEVER_MATCHES, &IMAGE_WITHOUT_REGISTRY])
         }
-        Quirk::OneErrorAtATime | Quirk::LevelsApart | Quirk::PodFieldsIgnoreImages => {
-            report.has(parent, &[&REFUSED_BY_KYVERNO])
-        }
+        Quirk::OneErrorAtATime | Quirk::LevelsApart => report.has(parent, &[&REFUSED_BY_KYVERNO]),
         _ => false,
     };
     if !told {
@@ -171,7 +169,7 @@ pub(super) fn quirk(quirk: Quirk, path: &str, report: &mut Report<'_>) {
 }
 
 /// The policies and exceptions of the given documents that can be used, each with its place in the list.
-pub(super) fn policies(documents: &[Value]) -> Vec<(usize, Policy)> {
+pub(crate) fn policies(documents: &[Value]) -> Vec<(usize, Policy)> {
     let quirks = Quirks::KYVERNO.without(Quirk::HostProbesUnexcludable);
     let of = |(index, object): (usize, &Value)| {
         let policy = (kind(object) == Some(Kind::Policy)).then(|| Policy::compile_with(object, quirks).ok());
@@ -180,7 +178,7 @@ pub(super) fn policies(documents: &[Value]) -> Vec<(usize, Policy)> {
     documents.iter().enumerate().filter_map(of).collect()
 }
 
-pub(super) fn exceptions(documents: &[Value]) -> Vec<(usize, Exception)> {
+pub(crate) fn exceptions(documents: &[Value]) -> Vec<(usize, Exception)> {
     let of = |(index, object): (usize, &Value)| {
         let exception = (kind(object) == Some(Kind::Exception)).then(|| Exception::parse(object).ok());
         Some((index, exception.flatten()?))

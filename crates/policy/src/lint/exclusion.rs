@@ -86,12 +86,11 @@ fn values(fields: &[&'static Field], values: &[&str], path: &str, report: &mut R
                 false => hint(value, accepted.iter().copied()),
             };
             let message = format!("{value:?}: {problem}{near}");
-            report.add(
-                &VALUE_NEVER_FORBIDDEN,
-                format!("{path}.values[{index}]"),
-                message,
-                accepted.join(", "),
-            );
+            let instead = match near.rsplit('"').nth(1) {
+                Some(meant) => meant.to_owned(),
+                None => accepted.join(", "),
+            };
+            report.add(&VALUE_NEVER_FORBIDDEN, format!("{path}.values[{index}]"), message, instead);
         }
     }
 }

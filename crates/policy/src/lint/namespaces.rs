@@ -11,7 +11,7 @@ use crate::psa::{Labels, Mode, PREFIX, Policy};
 use crate::pss::{Level, LevelVersion, NEWEST, Version};
 
 /// The prefix of the labels that are read here.
-pub(super) const OWN: &str = "meshward.dev/";
+pub(crate) const OWN: &str = "meshward.dev/";
 
 const NAMES: [&str; 6] = ["enforce", "enforce-version", "audit", "audit-version", "warn", "warn-version"];
 

@@ -1,7 +1,7 @@
 //! What exclusions and exemptions do with the given resources: nothing, or less than they could. Each narrowed form is
 //! evaluated before it is offered, so that whoever takes it changes no verdict about these resources.
 
-mod kyverno;
+pub(crate) mod kyverno;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -132,7 +132,7 @@ fn told(control: &str, needed: &Needed) -> String {
     )
 }
 
-fn namespace_of(resource: &Value) -> &str {
+pub(crate) fn namespace_of(resource: &Value) -> &str {
     match text(resource, "/metadata/namespace") {
         "" => "default",
         name => name,

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 mod exemptions;
+mod lint;
+mod migrate;
 mod presets;
 mod properties;
 mod quirks;

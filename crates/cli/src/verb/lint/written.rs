@@ -10,7 +10,7 @@ use crate::load::{Part, Told};
 use crate::results::{FieldValue, Listed, ObjectReference, Position, Severity, Source, Status, Verdict};
 
 /// One object of a document.
-pub(super) struct Written {
+pub(crate) struct Written {
     file: Arc<str>,
     text: Arc<[u8]>,
     start: Location,
@@ -20,7 +20,7 @@ pub(super) struct Written {
 }
 
 /// The objects of a document that can be linted.
-pub(super) fn read(part: &Part<'_>, told: &mut Told) -> Vec<Written> {
+pub(crate) fn read(part: &Part<'_>, told: &mut Told) -> Vec<Written> {
     let mut found = Vec::new();
     let mut kept: Option<(Arc<[u8]>, Arc<Document>)> = None;
     for (number, object) in part.document.objects().enumerate() {
@@ -37,7 +37,8 @@ pub(super) fn read(part: &Part<'_>, told: &mut Told) -> Vec<Written> {
 }
 
 impl Written {
-    pub(super) fn value(&self) -> Value {
+    /// The object.
+    pub(crate) fn value(&self) -> Value {
         self.document.objects().nth(self.number).map(|object| object.value.into_owned()).unwrap_or_default()
     }
 
@@ -51,6 +52,14 @@ impl Written {
         // Where something is missing, the key of what lacks it; a whole object is told by its first line.
         let span = if found { place.value } else { place.key.unwrap_or(place.value) };
         Some(self.source().position(span))
+    }
+
+    /// `policy.yaml:12`, for a path in the object.
+    pub(crate) fn place(&self, path: &str) -> String {
+        match self.position(&lint::pointer(path)) {
+            Some(position) => format!("{}:{}", self.file, position.line),
+            None => self.file.to_string(),
+        }
     }
 
     /// The object with its findings.
@@ -88,7 +97,7 @@ impl Written {
                 .cloned()
                 .unwrap_or_default(),
             position: self.position(&finding.pointer),
-            remark: format!("write: {}", finding.instead),
+            remark: format!("instead: {}", finding.instead),
         }];
         verdict.properties.insert("explanation".into(), about(lint).into());
         verdict.properties.insert("instead".into(), finding.instead.clone());

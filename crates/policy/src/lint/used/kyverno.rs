@@ -179,7 +179,7 @@ pub(super) fn exception(given: &Given<'_>, object: &Value, report: &mut Report<'
 }
 
 /// What the resources that a whole exception takes out need, by control, image and field.
-fn whole(
+pub(crate) fn whole(
     given: &Given<'_>,
     policies: &[(usize, Policy)],
     own: &Exception,
@@ -219,12 +219,12 @@ fn whole(
 }
 
 /// A policy's first rule with a standard.
-fn standard(object: &Value) -> Option<&Value> {
+pub(crate) fn standard(object: &Value) -> Option<&Value> {
     let rules = object.pointer("/spec/rules").and_then(Value::as_array)?;
     rules.iter().find(|rule| rule.pointer("/validate/podSecurity").is_some_and(Value::is_object))
 }
 
-fn level(rule: &Value) -> LevelVersion {
+pub(crate) fn level(rule: &Value) -> LevelVersion {
     let level = text(rule, "/validate/podSecurity/level").parse().unwrap_or(Level::Restricted);
     let version = text(rule, "/validate/podSecurity/version").parse().unwrap_or(Version::Latest);
     LevelVersion { level, version }
@@ -257,7 +257,7 @@ fn failures(verdicts: &Verdicts) -> Vec<(usize, &str)> {
     verdicts.iter().filter(failed).map(|(index, rule, ..)| (*index, rule.as_str())).collect()
 }
 
-fn input<'a>(given: &Given<'a>, resource: &'a Value, exceptions: &'a [Exception]) -> Input<'a> {
+pub(crate) fn input<'a>(given: &Given<'a>, resource: &'a Value, exceptions: &'a [Exception]) -> Input<'a> {
     Input {
         object: resource,
         old_object: &Value::Null,
