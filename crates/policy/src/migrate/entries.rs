@@ -25,7 +25,7 @@ pub(super) fn entries(
         let place = format!("{path}[{index}]");
         match entries_of(given, exclusion, (document, &place), plan) {
             Ok(found) => entries.extend(found),
-            Err(why) => plan.note(document, place, true, format!("the exclusion is not carried over: {why}")),
+            Err(why) => plan.note(document, place, true, why),
         }
     }
     merged(entries)

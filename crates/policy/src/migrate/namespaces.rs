@@ -49,7 +49,9 @@ pub(super) fn read(given: &Given<'_>, plan: &mut Plan) {
     if let Some((document, configuration)) = &configuration {
         lost(*document, configuration, plan);
     }
-    for name in known_namespaces(given) {
+    let exempt =
+        configuration.iter().flat_map(|(_, configuration)| configuration.exemptions.namespaces.clone());
+    for name in known_namespaces(given).into_iter().chain(exempt) {
         let labelled =
             given.documents.iter().position(|object| std::ptr::eq(object, namespace(given.documents, &name)));
         let labels = namespace(given.documents, &name).pointer("/metadata/labels").and_then(Value::as_object);
@@ -78,7 +80,7 @@ fn lost(document: usize, configuration: &Configuration, plan: &mut Plan) {
     {
         if !list.is_empty() {
             let message = format!(
-                "{name} [{}] are not carried over: exemptions are about containers, whoever makes them",
+                "{name} [{}] cannot be said: exemptions are about containers, whoever makes them",
                 list.join(", ")
             );
             plan.note(document, format!("exemptions.{name}"), true, message);

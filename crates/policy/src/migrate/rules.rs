@@ -40,7 +40,7 @@ pub(super) fn read(given: &Given<'_>, plan: &mut Plan) -> Vec<Carried> {
             continue;
         };
         for unsupported in policy.unsupported() {
-            let message = format!("rule {:?}: {} is not carried over", unsupported.rule, unsupported.what);
+            let message = format!("rule {:?}: {}", unsupported.rule, unsupported.what);
             plan.note(document, "spec.rules", true, message);
         }
         let rules = object.pointer("/spec/rules").and_then(Value::as_array);
@@ -110,7 +110,7 @@ impl Source<'_> {
     fn control(&self, controls: &mut BTreeSet<&'static str>, plan: &mut Plan) -> Option<Carried> {
         let Some(Recognised { controls: found, level, refused, unseen }) = recognise(self.object, self.rule)
         else {
-            let message = "the rule is none of the Pod Security Standards' controls: it is not carried over";
+            let message = "the rule is none of the Pod Security Standards' controls";
             plan.note(self.document, self.path(), true, message);
             return None;
         };
@@ -131,9 +131,7 @@ impl Source<'_> {
     /// The namespaces that the rule is about, each of which gets the level; `None` if labels cannot say it.
     fn namespaces(&self, pod: Value, level: LevelVersion, plan: &mut Plan) -> Option<Vec<String>> {
         if let Some(what) = narrower(self.rule) {
-            let message = format!(
-                "the rule depends on {what}, which no label of a namespace can say: not carried over"
-            );
+            let message = format!("the rule depends on {what}, which no label of a namespace can say");
             plan.note(self.document, self.path(), true, message);
             return None;
         }
