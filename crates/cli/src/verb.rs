@@ -7,6 +7,8 @@ pub(crate) mod demo;
 pub(crate) mod explain;
 pub(crate) mod generate;
 pub(crate) mod jp;
+pub(crate) mod lint;
+pub(crate) mod migrate;
 pub(crate) mod program;
 pub(crate) mod rules;
 pub(crate) mod status;
