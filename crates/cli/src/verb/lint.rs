@@ -128,8 +128,9 @@ pub(crate) fn pods(part: &Part<'_>, told: &mut Told) -> Vec<Value> {
         match crate::kinds::subject(&object.value) {
             Ok(crate::kinds::Subject::Pod(_)) => found.push(object.value.into_owned()),
             Ok(crate::kinds::Subject::Nothing) => {}
-            Err(message) => {
-                told.problems.push(part.problem(&message, object.place().map(|place| place.value)))
+            Err(refused) => {
+                let place = object.get(refused.pointer).or_else(|| object.place());
+                told.problems.push(part.problem(&refused.message, place.map(|place| place.value)));
             }
         }
     }

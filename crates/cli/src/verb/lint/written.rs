@@ -29,8 +29,9 @@ pub(crate) fn read(part: &Part<'_>, told: &mut Told) -> Vec<Written> {
                 .get_or_insert_with(|| (part.source.text.into(), Arc::new(part.document.clone())))
                 .clone();
             found.push(Written { file: part.file.clone(), text, start: part.source.start, document, number });
-        } else if let Err(message) = crate::kinds::subject(&object.value) {
-            told.problems.push(part.problem(&message, object.place().map(|place| place.value)));
+        } else if let Err(refused) = crate::kinds::subject(&object.value) {
+            let place = object.get(refused.pointer).or_else(|| object.place());
+            told.problems.push(part.problem(&refused.message, place.map(|place| place.value)));
         }
     }
     found
