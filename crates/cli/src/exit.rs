@@ -14,6 +14,8 @@ pub(crate) enum Failure {
     Reported(String),
     /// 2: the input is wrong, as the user was told already.
     Told,
+    /// The user's own code for it, already told.
+    Code(u8),
     /// 3: the input is right, but it could not be done here (permission, kernel).
     Impossible(String),
 }
@@ -34,6 +36,7 @@ impl Failure {
         match self {
             Failure::Found => ExitCode::from(1),
             Failure::Told => ExitCode::from(2),
+            Failure::Code(code) => ExitCode::from(*code),
             Failure::Input(message) => {
                 crate::terminal::error(message);
                 ExitCode::from(2)

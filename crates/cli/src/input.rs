@@ -8,6 +8,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use meshward_manifest::{Document, Documents, Options, Place, Span};
 
 use crate::exit::Failure;
+use crate::kyverno::problem::{Problem, Problems};
 use crate::results::Source;
 use crate::terminal;
 
@@ -25,8 +26,7 @@ impl Input {
     /// Reads `path`, or standard input for `-`. Every document that cannot be read is reported; one is enough to fail,
     /// because half a file may be less than its author meant.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let name =
-            if path == Path::new("-") { "standard input".to_string() } else { path.display().to_string() };
+        let name = name_of(path);
         let text = bytes(path).map_err(|error| Failure::input(format!("cannot read {name}: {error}")))?;
         let mut input = Self { name, text, documents: Vec::new() };
         let mut broken = Vec::new();
@@ -54,6 +54,38 @@ impl Input {
         Ok(input)
     }
 
+    /// Reads `path` and keeps what can be read of it; every document that cannot be read is told and does not stop the
+    /// others. `None` if the file itself cannot be read.
+    pub(crate) fn read_readable(path: &Path, problems: &mut Problems) -> Option<Self> {
+        let mut input = Self::open(path, problems)?;
+        let mut documents = Vec::new();
+        for document in Documents::new(&input.text, Options::default()) {
+            match document {
+                Ok(document) => documents.push(document),
+                Err(error) => problems.tell(Problem::broken(&input, &error)),
+            }
+        }
+        input.documents = documents;
+        Some(input)
+    }
+
+    /// The bytes of `path`, nothing of it parsed. `None`, and told, if it cannot be read.
+    pub(crate) fn open(path: &Path, problems: &mut Problems) -> Option<Self> {
+        let name = name_of(path);
+        match bytes(path) {
+            Ok(text) => Some(Self { name, text, documents: Vec::new() }),
+            Err(error) => {
+                problems.tell(Problem::of_file(&name, format!("cannot read {name}: {error}")));
+                None
+            }
+        }
+    }
+
+    /// The file as it is.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.text
+    }
+
     /// A document as it is written, where that can be told: what was cut out has to read as the document again.
     pub(crate) fn source(&self, document: &Document) -> Option<String> {
         let start = document.span.start.offset as usize;
@@ -79,6 +111,11 @@ impl Input {
     fn report(&self, level: Level<'_>, message: &str, span: Option<Span>) -> String {
         report(Source::whole(&self.text), &self.name, level, message, span)
     }
+}
+
+/// A path as messages name it.
+fn name_of(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_string() } else { path.display().to_string() }
 }
 
 /// A message about a file, or about a document of it, with the line it is about.

@@ -4,6 +4,7 @@
 mod exit;
 mod input;
 mod kinds;
+mod kyverno;
 mod load;
 mod machine;
 mod pods;
@@ -29,6 +30,8 @@ Examples:
   meshward check --level restricted manifests/
   meshward explain pod.yaml
   meshward status
+  meshward apply policies/ -r deployment.yaml
+  meshward test policies/
   meshward demo
 
 Exit codes: 0 fine, 1 drift or a violation was found, 2 wrong input, 3 could not be done here";
@@ -49,7 +52,11 @@ enum Verb {
     Demo(verb::demo::Arguments),
     Swap(verb::swap::Arguments),
     Check(verb::check::Arguments),
+    Apply(Box<verb::apply::Arguments>),
+    Test(verb::test::Arguments),
     Explain(verb::explain::Arguments),
+    Lint(verb::lint::Arguments),
+    Migrate(verb::migrate::Arguments),
     Jp(verb::jp::Arguments),
     Status(verb::status::Arguments),
     Version(verb::version::Arguments),
@@ -70,7 +77,11 @@ fn run(verb: Verb) -> Outcome {
         Verb::Demo(arguments) => verb::demo::run(arguments),
         Verb::Swap(arguments) => verb::swap::run(arguments),
         Verb::Check(arguments) => verb::check::run(arguments),
+        Verb::Apply(arguments) => verb::apply::run(*arguments),
+        Verb::Test(arguments) => verb::test::run(arguments),
         Verb::Explain(arguments) => verb::explain::run(arguments),
+        Verb::Lint(arguments) => verb::lint::run(arguments),
+        Verb::Migrate(arguments) => verb::migrate::run(arguments),
         Verb::Jp(arguments) => verb::jp::run(arguments),
         Verb::Status(arguments) => verb::status::run(arguments),
         Verb::Version(arguments) => verb::version::run(arguments),

@@ -11,6 +11,7 @@ use meshward_redirect::{Mesh, RuleSet};
 
 use crate::exit::Failure;
 use crate::input::Input;
+use crate::kyverno;
 use crate::terminal;
 
 /// What the rules are to be made from.
@@ -170,20 +171,23 @@ fn process_environment(flags: &[Flag]) -> Vec<(String, String)> {
 }
 
 /// The command line with Consul's one-dash long flags (`-proxy-uid 5995`, as Go's flag package takes them) written with
-/// two, as everybody else's parsers want them.
+/// two, as everybody else's parsers want them, and with the values of Kyverno's switches (`--table=true`) resolved.
 pub(crate) fn command_line() -> Vec<OsString> {
     let known = |word: &str| {
         let name = word.split('=').next().unwrap_or(word);
         dialect::flags_of(Mesh::Consul).iter().any(|flag| flag.long == name)
     };
-    let mut consul = false;
+    let (mut consul, mut kyverno) = (false, false);
     std::env::args_os()
-        .map(|word| {
-            let Some(text) = word.to_str() else { return word };
+        .enumerate()
+        .filter_map(|(index, word)| {
+            let Some(text) = word.to_str() else { return Some(word) };
             consul |= text == Mesh::Consul.name();
+            kyverno |= index == 1 && ["apply", "test"].contains(&text);
             match text.strip_prefix('-') {
-                Some(flag) if consul && known(flag) => format!("--{flag}").into(),
-                _ => word,
+                Some(flag) if consul && known(flag) => Some(format!("--{flag}").into()),
+                Some(_) if kyverno => kyverno::flags::switch(text).unwrap_or(Some(word)),
+                _ => Some(word),
             }
         })
         .collect()

@@ -1,15 +1,19 @@
 //! One module a verb.
 
+pub(crate) mod apply;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod explain;
 pub(crate) mod generate;
 pub(crate) mod jp;
+pub(crate) mod lint;
+pub(crate) mod migrate;
 pub(crate) mod program;
 pub(crate) mod rules;
 pub(crate) mod status;
 pub(crate) mod swap;
+pub(crate) mod test;
 pub(crate) mod trace;
 pub(crate) mod version;
 

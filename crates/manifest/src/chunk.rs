@@ -21,6 +21,12 @@ pub struct Chunk<'a> {
 }
 
 impl<'a> Chunk<'a> {
+    /// The bytes, as they stand in the input.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// The text, if it is UTF-8, holds only characters that a manifest may hold and is within the limit of bytes.
     pub(crate) fn text(&self, limits: &Limits) -> Result<&'a str, ManifestError> {
         if self.bytes.len() > limits.bytes {

@@ -151,3 +151,44 @@ fn settings(mesh: Mesh, found: &Found<'_>, problems: &mut Vec<Problem>) -> Optio
     }
     Some(settings)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(annotations: Value) -> Result<Option<String>, String> {
+        let object =
+            json!({"kind": "Pod", "metadata": {"name": "web", "annotations": annotations}, "spec": {}});
+        let pods = crate::pods(&object);
+        let read = recorded(&pods[0]).map_err(|error| error.to_string())?;
+        Ok(read.map(|recorded| recorded.to_annotation()))
+    }
+
+    #[test]
+    fn the_annotation_is_enough() {
+        let text = r#"{"version":1,"mesh":"linkerd","settings":{"proxy-uid":"2102"}}"#;
+        assert_eq!(read(json!({REDIRECT: text})), Ok(Some(text.to_string())));
+        assert_eq!(read(json!({})), Ok(None));
+        let out = json!({REDIRECT: text, "linkerd.io/inject": "disabled"});
+        assert_eq!(read(out), Ok(None));
+        // An order of its own is put right.
+        let other = r#"{"settings":{"proxy-uid":"2102"},"mesh":"linkerd","version":1}"#;
+        assert_eq!(read(json!({REDIRECT: other})), Ok(Some(text.to_string())));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (text, named) in [
+            ("{", "accepted: istio, linkerd, kuma or consul"),
+            (r#"{"version":1,"mesh":"osm","settings":{}}"#, "found \"osm\""),
+            (r#"{"version":2,"mesh":"istio","settings":{}}"#, "version in annotation"),
+            (r#"{"version":1,"mesh":"istio","settings":{"proxy-uid":"x"}}"#, "settings.proxy-uid"),
+            (r#"{"version":1,"mesh":"istio","settings":{"help":"x"}}"#, "settings.help"),
+        ] {
+            let error = read(json!({REDIRECT: text})).unwrap_err();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+}

@@ -11,7 +11,6 @@ mod loose;
 
 use std::collections::HashMap;
 use std::future::pending;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -23,6 +22,8 @@ use kube::runtime::watcher::{self, Event, watcher};
 use meshward_kit::admin::Condition;
 use meshward_kit::backoff::Backoff;
 use meshward_kit::client::RequestError;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -41,19 +42,23 @@ const PAGE: u32 = 500;
 pub struct Cluster {
     client: Client,
     node: String,
-    malformed: Arc<AtomicU64>,
+    malformed: Counter,
     shown: Arc<RwLock<HashMap<String, Shown>>>,
 }
 
 impl Cluster {
     /// Looks at the pods of `node`.
     pub fn new(client: Client, node: impl Into<String>) -> Self {
-        Self { client, node: node.into(), malformed: Arc::default(), shown: Arc::default() }
+        Self { client, node: node.into(), malformed: Counter::default(), shown: Arc::default() }
     }
 
-    /// How many objects were of no use.
-    pub fn malformed(&self) -> u64 {
-        self.malformed.load(Ordering::Relaxed)
+    /// Adds its metric.
+    pub fn register(&self, metrics: &mut Registry) {
+        metrics.register(
+            "malformed_objects",
+            "Objects that the API server showed and that could not be read",
+            self.malformed.clone(),
+        );
     }
 
     /// What of ours a pod shows, by its uid, as far as the watch has told.
@@ -209,7 +214,7 @@ impl Cluster {
 
     fn useful<T>(&self, read: Result<T, MalformedObject>) -> Option<T> {
         read.map_err(|error| {
-            self.malformed.fetch_add(1, Ordering::Relaxed);
+            self.malformed.inc();
             tracing::warn!("the API server shows {error}; it is left out");
         })
         .ok()

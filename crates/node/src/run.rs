@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use kube::Client;
 use meshward_kit::admin::{self, Readiness};
 use meshward_kit::client::{self, Access};
 use meshward_kit::log;
@@ -58,17 +59,11 @@ pub async fn run(invocation: Invocation, started: Started) -> anyhow::Result<()>
     let access = Access { kubeconfig: settings.kubeconfig.clone(), context: None, user_agent };
     let client = client::connect(&access).await?;
     let cluster = Cluster::new(client.clone(), settings.node_name.clone());
+    cluster.register(&mut metrics);
 
     let conditions = Conditions { status: readiness.advise("status"), events: readiness.advise("events") };
-    let shown = Some(cluster.shown());
-    let (reporter, reports) = Reporter::new(
-        client.clone(),
-        &settings.node_name,
-        feed.clone(),
-        Arc::clone(&told),
-        conditions,
-        shown,
-    );
+    let (node, told_to, shown) = (&settings.node_name, Arc::clone(&told), Some(cluster.shown()));
+    let (reporter, reports) = Reporter::new(client.clone(), node, feed.clone(), told_to, conditions, shown);
     let registry = Registry::default();
     let (notices, heard) = mpsc::channel(NOTICES);
     let (inputs, shown) = mpsc::channel(INPUTS);
@@ -84,16 +79,9 @@ pub async fn run(invocation: Invocation, started: Started) -> anyhow::Result<()>
     };
     shutdown.spawn("engine", Engine::run(engine_settings, registry.clone(), ports, token.clone()));
     shutdown.spawn("reporter", reporter.run(token.clone()));
-    let pods = readiness.require("pods", "waiting for the API server to list the node's pods");
-    shutdown.spawn("pods", cluster.clone().watch_pods(inputs.clone(), pods, token.clone()));
-    let namespaces = readiness.require("namespaces", "waiting for the API server to list namespaces");
-    shutdown.spawn("namespaces", cluster.watch_namespaces(inputs, namespaces, token.clone()));
+    watch(cluster, &shutdown, &readiness, inputs);
     sources::start(&settings, &shutdown, &readiness, notices)?;
-    if let Some(key) = settings.tell.taint.clone() {
-        let (node, condition) = (settings.node_name.clone(), readiness.advise("taint"));
-        let kept = keep_taint(client, node, key, readiness.clone(), condition, token.clone());
-        shutdown.spawn("taint", kept);
-    }
+    taint(client, &settings, &shutdown, &readiness);
     let records = Arc::new(move || registry.list());
     let pages = Pages { node: settings.node_name.clone(), readiness: readiness.clone(), records, values };
     serve_pages(&settings, &shutdown, pages, metrics).await?;
@@ -102,6 +90,22 @@ pub async fn run(invocation: Invocation, started: Started) -> anyhow::Result<()>
     token.cancelled().await;
     shutdown.drain(settings.shutdown_timeout).await?;
     Ok(())
+}
+
+fn watch(cluster: Cluster, shutdown: &Shutdown, readiness: &Readiness, inputs: mpsc::Sender<Input>) {
+    let token = shutdown.token();
+    let pods = readiness.require("pods", "waiting for the API server to list the node's pods");
+    shutdown.spawn("pods", cluster.clone().watch_pods(inputs.clone(), pods, token.clone()));
+    let namespaces = readiness.require("namespaces", "waiting for the API server to list namespaces");
+    shutdown.spawn("namespaces", cluster.watch_namespaces(inputs, namespaces, token));
+}
+
+fn taint(client: Client, settings: &Settings, shutdown: &Shutdown, readiness: &Readiness) {
+    if let Some(key) = settings.tell.taint.clone() {
+        let (node, condition) = (settings.node_name.clone(), readiness.advise("taint"));
+        let kept = keep_taint(client, node, key, readiness.clone(), condition, shutdown.token());
+        shutdown.spawn("taint", kept);
+    }
 }
 
 /// What operators, the kubelet and `meshward status` ask.

@@ -54,6 +54,9 @@ pub use spec::{
 };
 pub use spec::{MeshPreset as MeshPresetSpec, Subjects as SubjectsSpec};
 
+pub(crate) use allow::{controls, fields_of, names as field_has_name};
+pub(crate) use values::{UNSET, slip, value_of};
+
 use allow::Allow;
 use select::ContainerSelector;
 

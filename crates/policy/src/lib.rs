@@ -13,6 +13,8 @@ pub mod go;
 pub mod image;
 pub mod jmespath;
 pub mod kyverno;
+pub mod lint;
+pub mod migrate;
 pub mod nearest;
 pub mod psa;
 pub mod pss;

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use meshward_e2e::Manifest;
+use meshward_node::settings::{SETTINGS, Sources};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -145,6 +146,66 @@ fn cni_folders_are_mounted_in_cni_mode_only() {
     let mounts = |name: &str| of_kind(&objects(name), "DaemonSet").to_string().contains("cni-bin");
     assert!(!mounts("default"));
     assert!(mounts("cni"));
+}
+
+/// Settings that the chart makes from other values, or leaves as they are.
+const SHAPED: [&str; 15] = [
+    "node-name",
+    "kubeconfig",
+    "admin-address",
+    "socket",
+    "nri",
+    "nri-socket",
+    "cri-socket",
+    "cni",
+    "cni-conf-dir",
+    "cni-bin-dir",
+    "cni-socket",
+    "proc",
+    "proc-root",
+    "taint",
+    "taint-key",
+];
+
+/// A setting of the agent that the chart does not know could not be set, and another default would surprise.
+#[test]
+fn every_setting_of_the_agent_is_a_value_with_its_default() {
+    let values = read("values.yaml");
+    let config = &values.objects()[0]["config"];
+    for setting in SETTINGS.iter().filter(|setting| !SHAPED.contains(&setting.name)) {
+        let value =
+            config[setting.name].as_str().unwrap_or_else(|| panic!("config.{} is missing", setting.name));
+        // The log of a pod is read by programs first.
+        let default = if setting.name == "log-format" { Some("json") } else { setting.default };
+        assert_eq!(Some(value), default, "config.{}", setting.name);
+    }
+}
+
+#[test]
+fn the_agent_takes_the_rendered_configuration() {
+    for name in ["default", "openshift", "cni", "everything"] {
+        let objects = objects(name);
+        let text = of_kind(&objects, "ConfigMap")["data"]["node.yaml"].as_str().unwrap();
+        let sources = Sources {
+            environment: [("NODE_NAME".into(), "worker".into())].into(),
+            file: Some((PathBuf::from(name), text.into())),
+            ..Sources::default()
+        };
+        sources.resolve().unwrap();
+    }
+}
+
+/// What a change of needs no rollout is what the agent takes over by itself.
+#[test]
+fn the_checksum_leaves_out_what_is_reloadable() {
+    let helpers = std::fs::read_to_string(chart().join("templates/_helpers.tpl")).unwrap();
+    let line = helpers.lines().find(|line| line.contains("range list")).unwrap();
+    let mut reloadable: Vec<&str> = line.split('"').skip(1).step_by(2).collect();
+    let mut wanted: Vec<&str> =
+        SETTINGS.iter().filter(|setting| setting.reloadable).map(|setting| setting.name).collect();
+    reloadable.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(reloadable, wanted);
 }
 
 /// Every value has a default and a description, and nothing else is accepted.

@@ -11,6 +11,7 @@ use clap::{Args, Command, ValueEnum};
 use meshward_redirect::Mesh;
 
 use crate::exit::{Failure, Outcome};
+use crate::kyverno::flags;
 
 /// Write man pages or the command reference into a folder
 #[derive(Args)]
@@ -26,7 +27,7 @@ pub(crate) struct Arguments {
 enum Kind {
     /// One page a verb, for man(1)
     Man,
-    /// cli.md, and rules-MESH.md for each mesh
+    /// cli.md, kyverno-cli-flags.md, lint.md, and rules-MESH.md for each mesh
     Reference,
 }
 
@@ -39,6 +40,8 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         }),
         Kind::Reference => {
             write(&arguments.folder.join("cli.md"), &reference(&command))?;
+            write(&arguments.folder.join("kyverno-cli-flags.md"), &flags::page())?;
+            write(&arguments.folder.join("lint.md"), &super::lint::page())?;
             Mesh::ALL.into_iter().try_for_each(|mesh| {
                 let page = rules::page(mesh).map_err(Failure::impossible)?;
                 write(&arguments.folder.join(format!("rules-{mesh}.md")), &page)

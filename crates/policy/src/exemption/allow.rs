@@ -142,14 +142,15 @@ fn without_prefix(mut error: ExemptionError, value: &str) -> ExemptionError {
 }
 
 /// The names of all controls.
-pub(super) fn controls() -> Vec<&'static str> {
+pub(crate) fn controls() -> Vec<&'static str> {
     let mut names: Vec<&str> = CHECKS.iter().map(|check| check.control).collect();
     names.sort_unstable();
     names.dedup();
     names
 }
 
-fn fields_of(control: &str) -> Vec<&'static Field> {
+/// The fields that the checks of a control read.
+pub(crate) fn fields_of(control: &str) -> Vec<&'static Field> {
     let checks = CHECKS.iter().filter(|check| check.control == control);
     let mut fields: Vec<&'static Field> = Vec::new();
     for field in checks.flat_map(|check| check.revisions).flat_map(|revision| revision.fields).copied() {
@@ -161,7 +162,7 @@ fn fields_of(control: &str) -> Vec<&'static Field> {
 }
 
 /// Whether a name as it is written is one of a field.
-fn names(field: &Field, written: &str) -> bool {
+pub(crate) fn names(field: &Field, written: &str) -> bool {
     field.restricted_fields().iter().any(|name| same_name(written, name, field))
 }
 

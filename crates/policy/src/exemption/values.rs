@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::borrow::Cow;
 
 /// The word for a field that is not set.
-pub(super) const UNSET: &str = "unset";
+pub(crate) const UNSET: &str = "unset";
 
 /// The capabilities of Linux 6.18 (`include/uapi/linux/capability.h`) that some level forbids, and `ALL`.
 const CAPABILITIES: [&str; 41] = [
@@ -106,7 +106,7 @@ pub(super) fn forbidden(field: &Field) -> Forbidden {
 }
 
 /// What is wrong with a value of a field, and what is accepted; `None` if it can match.
-pub(super) fn slip(field: &Field, value: &str) -> Option<(&'static str, Vec<&'static str>)> {
+pub(crate) fn slip(field: &Field, value: &str) -> Option<(&'static str, Vec<&'static str>)> {
     match forbidden(field) {
         Forbidden::Nameless => Some(("the field has no values to choose from", vec!["no values"])),
         Forbidden::Only(names) => {
@@ -129,7 +129,7 @@ pub(super) fn slip(field: &Field, value: &str) -> Option<(&'static str, Vec<&'st
 }
 
 /// A finding's value in the words of exemptions.
-pub(super) fn value_of<'a>(finding: &Finding<'a>) -> Cow<'a, str> {
+pub(crate) fn value_of<'a>(finding: &Finding<'a>) -> Cow<'a, str> {
     match (finding.holder, finding.value) {
         (_, None | Some(Value::Null)) => Cow::Borrowed(UNSET),
         (Holder::Volume { name, .. }, _) if finding.field.path != "hostPath" => Cow::Borrowed(name),

@@ -4,6 +4,8 @@
 
 mod exemptions;
 mod kyverno;
+mod lint;
+mod migrate;
 mod presets;
 mod properties;
 mod quirks;

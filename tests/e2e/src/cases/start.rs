@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use meshward_e2e::manifest::APP;
-use meshward_e2e::{Bed, Case, Manifest, Pod, case};
+use meshward_e2e::{Bed, Case, Manifest, Pod, case, until};
 
 use super::{SOON, pods};
 
@@ -106,9 +106,13 @@ async fn bad_annotation(bed: &Bed) -> Result<()> {
     let pod = shop.pod(&swapped.annotated(key, "5432,seventy")).await?;
     let told = pod.event("seventy", SOON).await?;
     ensure!(told.contains(key), "the Event does not name the annotation: {told}");
+    until("the wait container to say why", SOON, async || {
+        let log = pod.logs("meshward-wait", false).await?;
+        ensure!(log.contains("seventy"), "it says {log:?}");
+        Ok(())
+    })
+    .await?;
     pod.untouched().await?;
-    let log = pod.logs("meshward-wait", false).await?;
-    ensure!(log.contains("seventy"), "the wait container does not say why: {log}");
     ensure!(
         pod.ready(Duration::from_secs(1)).await.is_err(),
         "the pod started although what it asks for is invalid"

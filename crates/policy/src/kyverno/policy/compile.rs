@@ -153,6 +153,7 @@ fn rule(value: &Value, path: &str) -> Found<Result<Rule, Unsupported>> {
     if name.is_empty() {
         return Err(wrong(format!("{path}.name"), "missing"));
     }
+    one_type(map, path)?;
     let validate = match what(map) {
         Ok(Some(validate)) => validate,
         Ok(None) => {
@@ -180,6 +181,19 @@ fn rule(value: &Value, path: &str) -> Found<Result<Rule, Unsupported>> {
         message: validate.get("message").and_then(Value::as_str).unwrap_or_default().to_owned(),
         body: body(validate, &format!("{path}.validate"))?,
     }))
+}
+
+/// A rule does one thing: Kyverno refuses a policy with a rule that does two.
+fn one_type(rule: &Map<String, Value>, path: &str) -> Found<()> {
+    let types = ["validate", "mutate", "generate", "verifyImages"];
+    let mut set = types.into_iter().filter(|key| rule.get(*key).is_some_and(|value| !value.is_null()));
+    match (set.next(), set.next()) {
+        (Some(one), Some(other)) => {
+            let reason = format!("both {one} and {other} are set, accepted: one of {}", types.join(", "));
+            Err(wrong(format!("{path}.{other}"), reason))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What a rule validates; the error names what it does instead, or in another way.

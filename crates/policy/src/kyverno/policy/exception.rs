@@ -62,6 +62,11 @@ impl Exception {
         &self.exclusions
     }
 
+    /// The policies that it names (`namespace/name` of a namespaced one), each with its patterns for names of rules.
+    pub fn rules(&self) -> &[(String, Vec<String>)] {
+        &self.rules
+    }
+
     /// Whether it names a rule of a policy. A condition that cannot be decided does not hold.
     pub(super) fn applies(&self, policy: &str, rule: &str, target: &Target<'_>, data: &mut dyn Data) -> bool {
         let names = |(named, rules): &(String, Vec<String>)| {

@@ -66,7 +66,11 @@ impl Entry {
                 self.answer(&substituted, world.lookup.api_call(&substituted), world)
             }
             Source::GlobalReference(reference) => {
-                let substituted = self.substituted(reference, scope)?;
+                let Some(substituted) =
+                    self.if_loaded(reference, scope, || world.lookup.global_reference("").is_some())?
+                else {
+                    return Ok(None);
+                };
                 let name = text(&substituted, "name");
                 self.answer(&substituted, world.lookup.global_reference(name), world)
             }
@@ -114,7 +118,11 @@ impl Entry {
         let value = match answer {
             Ok(value) => value,
             Err(reason) => {
-                let failed = || format!("failed to load context entry {}: {reason}", self.name);
+                let what = match self.source {
+                    Source::GlobalReference(_) => "failed to marshal APICall data for context entry",
+                    _ => "failed to load context entry",
+                };
+                let failed = || format!("{what} {}: {reason}", self.name);
                 return default.cloned().map(Some).ok_or_else(failed);
             }
         };
@@ -181,7 +189,10 @@ impl Entry {
         let failed = |reason: String| {
             format!("failed to retrieve config map for context entry {}: {reason}", self.name)
         };
-        let substituted = self.substituted(entry, scope).map_err(failed)?;
+        let loaded = || world.lookup.config_map("", "").is_some();
+        let Some(substituted) = self.if_loaded(entry, scope, loaded).map_err(failed)? else {
+            return Ok(None);
+        };
         let namespace = match (text(&substituted, "namespace"), world.namespace) {
             ("", "") => "default",
             ("", own) => own,
