@@ -50,6 +50,7 @@ pub async fn run(invocation: Invocation, started: Started) -> anyhow::Result<()>
     let shutdown = Shutdown::on_signals().context("cannot listen to signals")?;
     let readiness = Readiness::new();
     let mut metrics = Metrics::with_prefix("meshward");
+    metrics.register_collector(Box::new(readiness.clone()));
     let told = Arc::new(ReportMetrics::register(&mut metrics, env!("CARGO_PKG_VERSION")));
     let reloader = Reloader::new(invocation, started);
     reloader.register(&mut metrics);

@@ -22,7 +22,7 @@ Examples:
   meshward status
   meshward status -n shop -o json
   meshward status --waiting-limit 5m
-  kubectl exec -n meshward-system ds/meshward-node -- meshward status --socket /run/meshward/admin.sock
+  sudo meshward status --socket /run/meshward/admin.sock
 
 Exit codes: 1 when a pod is refused, failed or waits too long or an agent is not ready, 3 when nothing can be learned";
 

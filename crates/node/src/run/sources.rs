@@ -24,7 +24,9 @@ pub(super) fn start(
     notices: mpsc::Sender<Notice>,
 ) -> anyhow::Result<()> {
     let (locate, token) = (&settings.locate, shutdown.token());
-    let mut connected = watch::channel(NriState::Disconnected { reason: "switched off".into() }).1;
+    let off = "switched off".to_string();
+    let mut connected = watch::channel(NriState::Disconnected { reason: off.clone() }).1;
+    let mut listing = watch::channel(CriState::Disconnected { reason: off }).1;
     if locate.nri.mode != Switch::Off {
         let nri = Nri::new(
             NriSettings {
@@ -51,13 +53,18 @@ pub(super) fn start(
             events: locate.cri.events,
             ..CriSettings::default()
         });
+        listing = cri.state();
         let condition = condition(readiness, "cri", locate.cri.mode);
         let told = tell(cri.state(), condition, token.clone(), |state| match state {
             CriState::Connected { .. } => Ok(()),
             CriState::Disconnected { reason } => Err(reason.clone()),
         });
         shutdown.spawn("cri state", told);
-        shutdown.spawn("cri", cri.watch(notices.clone(), connected, token.clone()));
+        shutdown.spawn("cri", cri.watch(notices.clone(), connected.clone(), token.clone()));
+    }
+    if !locate.cni.on && !locate.proc.on {
+        let runtime = readiness.require("runtime", "no source has told of this node's pods yet");
+        shutdown.spawn("runtime state", any(connected, listing, runtime, token.clone()));
     }
     if locate.cni.on {
         let server = ServerSettings { socket: locate.cni.socket.clone(), ..ServerSettings::default() };
@@ -95,6 +102,30 @@ fn condition(readiness: &Readiness, name: &'static str, mode: Switch) -> Conditi
     match mode {
         Switch::On => readiness.require(name, "not connected yet"),
         Switch::Auto | Switch::Off => readiness.advise(name),
+    }
+}
+
+/// An agent that no source tells of pods can do nothing for them, whichever of the sources may be missing.
+async fn any(
+    mut nri: watch::Receiver<NriState>,
+    mut cri: watch::Receiver<CriState>,
+    condition: Condition,
+    token: CancellationToken,
+) {
+    loop {
+        match (&*nri.borrow_and_update(), &*cri.borrow_and_update()) {
+            (NriState::Disconnected { reason: nri }, CriState::Disconnected { reason: cri }) => {
+                condition.fail(format!("no source tells of this node's pods: NRI: {nri}; CRI: {cri}"))
+            }
+            _ => condition.hold(),
+        };
+        // A source that is switched off never changes again.
+        tokio::select! {
+            () = token.cancelled() => return,
+            Ok(()) = nri.changed() => {}
+            Ok(()) = cri.changed() => {}
+            else => return,
+        }
     }
 }
 

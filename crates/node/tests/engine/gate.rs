@@ -22,8 +22,8 @@ async fn whoever_waits_hears_why_and_then_the_proofs() {
     agent.inputs.send(Input::Namespaces(Vec::new())).await.unwrap();
     agent.show(swapped("*")).await;
     agent.reaches(Phase::Redirected).await;
-    let ready = "meshward 1 ready out=192.0.2.2:1404>15001 out=[2001:db8::2]:1404>15001 \
-                 in=127.0.0.6:1404>15006@1337";
+    // The bed has IPv6 too, but this proxy is not dual-stack.
+    let ready = "meshward 1 ready out=192.0.2.2:1404>15001 in=127.0.0.6:1404>15006@1337";
     assert_eq!(caller.hears(), ready);
     assert!(caller.was_let_go());
     assert_eq!(Caller::call(&bed).unwrap().hears(), ready);
@@ -112,7 +112,7 @@ async fn the_wait_container_is_let_through() {
     let ended = tokio::time::timeout(PATIENCE, ended).await.unwrap().unwrap().unwrap();
     let (out, errors) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
     assert!(ended.status.success(), "{out}{errors}");
-    assert!(out.starts_with("redirected: 192.0.2.2:1404 to 15001, [2001:db8::2]:1404 to 15001"), "{out}");
+    assert!(out.starts_with("redirected: 192.0.2.2:1404 to 15001; inbound"), "{out}");
     agent.reaches(Phase::Redirected).await;
     agent.ends().await;
 }

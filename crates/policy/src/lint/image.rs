@@ -56,7 +56,8 @@ fn can_match(pattern: &str) -> bool {
     if parts.len() > MOST + 1 {
         return true;
     }
-    let fillers = ["", "a", "a/a", "a.a/a", "a:a", HEX];
+    let digest = format!("sha256:{HEX}");
+    let fillers = ["", "a", "a/a", "a.a/a", "a:a", HEX, &digest];
     let count = fillers.len().pow(parts.len() as u32 - 1);
     (0..count).any(|mut number| {
         let mut text = parts[0].replace('?', "a");
@@ -84,9 +85,13 @@ fn stranger(pattern: &str) -> Option<String> {
         format!("evil.example/{repository}@sha256:{HEX}"),
     ];
     let mut parts = repository.split('/');
-    if OPEN_REGISTRIES.contains(&parts.next().unwrap_or_default()) && parts.count() <= 1 {
-        candidates.push(format!("{repository}-evil/app:1"));
-        candidates.push(format!("{repository}/evil:1"));
+    // Anybody can have an account in these registries; one account's repositories are its owner's.
+    if OPEN_REGISTRIES.contains(&parts.next().unwrap_or_default()) {
+        match parts.count() {
+            0 => candidates.push(format!("{repository}/evil:1")),
+            1 => candidates.push(format!("{repository}-evil/app:1")),
+            _ => {}
+        }
     }
     candidates
         .into_iter()

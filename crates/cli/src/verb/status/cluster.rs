@@ -10,7 +10,7 @@ use meshward_kit::client::{Access, Kind, RequestError, connect};
 use serde::de::DeserializeOwned;
 
 /// The label of the DaemonSet's pods, as the chart sets it.
-const AGENTS: &str = "app.kubernetes.io/name=meshward-node";
+const AGENTS: &str = "app.kubernetes.io/name=meshward,app.kubernetes.io/component=node";
 const PAGE: u32 = 500;
 /// For everything: a person waits.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -13,8 +13,9 @@ use super::Installer;
 use crate::cni::InstallSettings;
 
 /// Installs, and installs again whenever something is not as it should be, until `stop`. `state` always says how it
-/// stands: the configuration in use, or why there is none. What was installed stays: taking it away is another verb, since
-/// an agent that restarts must not take the plugin away from the pods that start meanwhile.
+/// stands: the configuration in use, or why there is none. Then everything is taken away again: a plugin that outlives
+/// the agent's last pod breaks the node for every pod (istio#20238), while pods that start between two agents are held
+/// by their wait container whether or not the plugin is called.
 pub async fn keep(
     settings: InstallSettings,
     binary: PathBuf,
@@ -46,8 +47,13 @@ pub async fn keep(
         }
         state.send_if_modified(|before| std::mem::replace(before, now) != *before);
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
             () = tokio::time::sleep(interval) => {}
         }
+    }
+    match tokio::task::spawn_blocking(move || installer.uninstall()).await {
+        Ok(Ok(())) => info!("uninstalled the CNI plugin"),
+        Ok(Err(error)) => warn!(%error, "the CNI plugin is still installed"),
+        Err(_) => {}
     }
 }
