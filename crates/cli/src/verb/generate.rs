@@ -1,5 +1,8 @@
 //! `meshward generate`: documentation made from the command line's own definition, for packagers and for `docs/`.
 
+mod controls;
+mod presets;
+mod quirks;
 mod rules;
 mod showcase;
 
@@ -27,7 +30,7 @@ pub(crate) struct Arguments {
 enum Kind {
     /// One page a verb, for man(1)
     Man,
-    /// cli.md, kyverno-cli-flags.md, lint.md, and rules-MESH.md for each mesh
+    /// cli.md, controls.md, presets.md, quirks.md, lint.md, kyverno-cli-flags.md, and rules-MESH.md for each mesh
     Reference,
 }
 
@@ -40,6 +43,9 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         }),
         Kind::Reference => {
             write(&arguments.folder.join("cli.md"), &reference(&command))?;
+            write(&arguments.folder.join("controls.md"), &controls::page())?;
+            write(&arguments.folder.join("presets.md"), &presets::page())?;
+            write(&arguments.folder.join("quirks.md"), &quirks::page())?;
             write(&arguments.folder.join("kyverno-cli-flags.md"), &flags::page())?;
             write(&arguments.folder.join("lint.md"), &super::lint::page())?;
             Mesh::ALL.into_iter().try_for_each(|mesh| {
