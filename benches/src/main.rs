@@ -16,13 +16,14 @@ mod series;
 mod standard;
 mod tamper;
 
+use std::ffi::OsString;
 use std::io::Write;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 
 use machine::Machine;
-use measure::{MEASURES, Scale, memory};
+use measure::{MEASURES, Scale, memory, policy};
 use report::Report;
 
 /// Time us beside the peers' tools and print the ratios.
@@ -44,6 +45,15 @@ struct Arguments {
     /// Only program this many pods and tell the memory it took: what the measure of memory starts this program for
     #[arg(long, hide = true, value_name = "N")]
     program_pods: Option<usize>,
+    /// Run kyverno on 10,000 pods too: some minutes
+    #[arg(long)]
+    long: bool,
+    /// Only run a program and tell its time and memory: what the measures of policies start this program for
+    #[arg(long, hide = true, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND")]
+    weigh: Vec<OsString>,
+    /// The same on one core
+    #[arg(long, hide = true)]
+    one_core: bool,
 }
 
 fn main() -> Result<()> {
@@ -51,6 +61,9 @@ fn main() -> Result<()> {
     let mut out = std::io::stdout().lock();
     if let Some(pods) = arguments.program_pods {
         return memory::program_pods(pods, &mut out);
+    }
+    if !arguments.weigh.is_empty() {
+        return policy::weigh(&arguments.weigh, arguments.one_core, &mut out);
     }
     if arguments.list {
         for (name, _) in MEASURES {
@@ -64,7 +77,10 @@ fn main() -> Result<()> {
             bail!("no measure is called {name}, accepted: {}", known.join(", "));
         }
     }
-    let scale = if arguments.quick { Scale::QUICK } else { Scale::FULL };
+    let mut scale = if arguments.quick { Scale::QUICK } else { Scale::FULL };
+    if arguments.long {
+        scale.kyverno_pods = usize::MAX;
+    }
     let mut report = Report { machine: Machine::look(), quick: arguments.quick, sections: Vec::new() };
     for (name, measure) in MEASURES {
         if arguments.only.is_empty() || arguments.only.iter().any(|only| only == name) {

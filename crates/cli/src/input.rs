@@ -9,6 +9,7 @@ use meshward_manifest::{Document, Documents, Options, Place, Span};
 
 use crate::exit::Failure;
 use crate::kyverno::problem::{Problem, Problems};
+use crate::load::Found;
 use crate::results::Source;
 use crate::terminal;
 
@@ -79,6 +80,16 @@ impl Input {
                 None
             }
         }
+    }
+
+    /// What a file holds, nothing of it parsed.
+    ///
+    /// # Errors
+    /// What keeps it from being read.
+    pub(crate) fn of(found: &Found) -> std::io::Result<Self> {
+        let mut text = Vec::new();
+        found.open()?.read_to_end(&mut text)?;
+        Ok(Self { name: found.name.to_string(), text, documents: Vec::new() })
     }
 
     /// The file as it is.

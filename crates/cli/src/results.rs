@@ -12,7 +12,6 @@ mod excerpt;
 mod json;
 mod junit;
 mod markdown;
-#[allow(dead_code, unused_imports, reason = "a form of `apply`")]
 mod policy_report;
 mod sarif;
 mod table;
@@ -27,12 +26,11 @@ use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::Value;
 
-#[allow(unused_imports, reason = "PolicyReports are a form of `apply`")]
 pub(crate) use self::{
     colour::{paint, printable},
     excerpt::{Excerpt, Position, Source},
-    json::to_value,
-    policy_report::{Api, policy_reports},
+    json::{Entries, to_value},
+    policy_report::policy_reports,
     table::Screen,
 };
 pub(crate) use meshward_policy::kyverno::policy::Status;
@@ -78,10 +76,8 @@ pub(crate) struct ObjectReference {
     /// `metadata.name`, or `metadata.generateName` and `*`; empty if there is neither.
     pub(crate) name: String,
     /// `metadata.uid`; empty outside of a cluster.
-    #[allow(dead_code, reason = "part of PolicyReports")]
     pub(crate) uid: String,
     /// `metadata.resourceVersion`; empty outside of a cluster.
-    #[allow(dead_code, reason = "part of PolicyReports")]
     pub(crate) resource_version: String,
 }
 
@@ -107,7 +103,6 @@ pub(crate) struct Verdict {
     /// Values that an exemption took out of it.
     pub(crate) exempted: Vec<Exempted>,
     /// Whether a failure counts in PolicyReports.
-    #[allow(dead_code, reason = "part of PolicyReports")]
     pub(crate) scored: bool,
     /// Whatever else belongs to it, such as a PolicyReport's properties.
     pub(crate) properties: BTreeMap<String, String>,
@@ -115,7 +110,6 @@ pub(crate) struct Verdict {
 
 /// How much a violation matters, as PolicyReports say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(dead_code, reason = "policies may have any of them")]
 pub(crate) enum Severity {
     Info,
     Low,
@@ -124,7 +118,6 @@ pub(crate) enum Severity {
     Critical,
 }
 
-#[allow(dead_code, reason = "policies may have any of them")]
 impl Severity {
     /// Every severity, from the least to the most.
     pub(crate) const ALL: [Severity; 5] =

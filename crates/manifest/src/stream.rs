@@ -131,8 +131,8 @@ impl<R: Read> ChunkReader<R> {
 
     /// Removes the first `length` bytes, which are `lines` lines.
     fn take(&mut self, length: usize, lines: u32) -> Result<Vec<u8>, ManifestError> {
-        let rest = self.buffer.split_off(length);
-        let taken = std::mem::replace(&mut self.buffer, rest);
+        // Of its own length: a document must not keep the whole buffer's memory.
+        let taken = self.buffer.drain(..length).collect();
         self.advance(length)?;
         if length > 0 {
             self.start.line += lines;

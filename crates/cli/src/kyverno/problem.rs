@@ -44,6 +44,16 @@ impl Problem {
     }
 }
 
+impl From<results::Problem> for Problem {
+    fn from(problem: results::Problem) -> Self {
+        let results::Problem { file, position, message, report } = problem;
+        match report {
+            Some(report) => Self { file: file.to_string(), position, message, report },
+            None => Self::of_file(&file, format!("{file}: {message}")),
+        }
+    }
+}
+
 /// All that is wrong.
 #[derive(Debug, Default)]
 pub(crate) struct Problems {

@@ -2,14 +2,17 @@
 //! that cannot be listed, or has no manifest, is told: whoever names it expects something in it.
 
 use std::collections::HashSet;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::Stat;
 
-use super::unreadable;
+use meshward_manifest::{ChunkReader, Documents, Options, OwnedChunk};
+
+use super::reader::holds_text;
+use super::{LIMITS, unreadable};
 use crate::results::Problem;
 
 /// Endings of manifests in folders. A file that is named is read whatever its ending.
@@ -22,6 +25,66 @@ pub(crate) struct Found {
     pub(crate) path: PathBuf,
     /// As messages name it.
     pub(crate) name: Arc<str>,
+    /// What was in it, where it can be read only once and had to be read already.
+    pub(crate) text: Option<Vec<u8>>,
+}
+
+impl Found {
+    /// A file that is going to be read more than once: pipes are read here and kept.
+    ///
+    /// # Errors
+    /// What keeps it from being read.
+    pub(crate) fn to_read_again(path: PathBuf) -> io::Result<Self> {
+        let mut found = Self { name: name(&path), path, text: None };
+        let seekable = found.path != Path::new("-") && fs::metadata(&found.path)?.is_file();
+        let mut text = Vec::new();
+        // A file is only opened, so that one that cannot be is told before anything is judged.
+        let all = if seekable { 0 } else { u64::MAX };
+        found.open()?.take(all).read_to_end(&mut text)?;
+        found.text = (!seekable).then_some(text);
+        Ok(found)
+    }
+
+    /// Its text.
+    ///
+    /// # Errors
+    /// What keeps it from being opened.
+    pub(crate) fn open(&self) -> io::Result<Box<dyn Read + '_>> {
+        if let Some(text) = &self.text {
+            return Ok(Box::new(text.as_slice()));
+        }
+        if self.path == Path::new("-") {
+            return Ok(Box::new(io::stdin().lock()));
+        }
+        let file = File::open(&self.path)?;
+        match file.metadata()?.is_dir() {
+            true => Err(io::Error::from(ErrorKind::IsADirectory)),
+            false => Ok(Box::new(file)),
+        }
+    }
+
+    /// How many objects it holds, without parsing what is plainly one. What cannot be read does not count.
+    pub(crate) fn count(&self) -> usize {
+        let Ok(source) = self.open() else { return 0 };
+        let mut reader = ChunkReader::new(source, &LIMITS);
+        let mut count = 0;
+        while let Ok(Some(chunk)) = reader.next_chunk() {
+            count += chunk.map_or(0, |chunk| count_in(&chunk));
+        }
+        count
+    }
+}
+
+fn count_in(chunk: &OwnedChunk) -> usize {
+    let text = chunk.bytes();
+    let may_be_several =
+        text.trim_ascii_start().starts_with(b"{") || memchr::memmem::find(text, b"List").is_some();
+    if !may_be_several {
+        return usize::from(holds_text(text));
+    }
+    let options = Options { limits: LIMITS, spans: false, ..Options::default() };
+    let documents = Documents::of_chunk(chunk.chunk(), options);
+    documents.map(|document| document.map_or(1, |document| document.objects().count())).sum()
 }
 
 /// The files that `paths` mean, and what cannot be listed.
@@ -50,7 +113,7 @@ struct Walk {
 
 impl Walk {
     fn file(&mut self, path: PathBuf) {
-        self.found.push(Ok(Found { name: name(&path), path }));
+        self.found.push(Ok(Found { name: name(&path), path, text: None }));
     }
 
     /// Lists a folder and those in it. Names that begin with a dot are left out, as `ls` does.
@@ -98,4 +161,21 @@ impl Walk {
 fn has_ending(path: &Path) -> bool {
     let ending = path.extension().and_then(|ending| ending.to_str());
     ending.is_some_and(|ending| ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(text: &[u8]) -> usize {
+        Found { path: "-".into(), name: "a".into(), text: Some(text.to_vec()) }.count()
+    }
+
+    #[test]
+    fn objects_are_counted_without_reading_them() {
+        assert_eq!(count(b"a: 1\n---\n# nothing\n---\nb: 2\n...\n"), 2);
+        assert_eq!(count(b"kind: List\napiVersion: v1\nitems: [{kind: A}, {kind: B}]\n---\nkind: C\n"), 3);
+        assert_eq!(count(b"{\"kind\": \"A\"} {\"kind\": \"B\"}"), 2);
+        assert_eq!(count(b""), 0);
+    }
 }

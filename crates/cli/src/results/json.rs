@@ -1,8 +1,47 @@
-//! The results as a JSON value: an array with one entry an object. YAML is the same value.
+//! The results as a JSON value: an array with one entry an object. YAML is the same value. A verb that has results one
+//! after the other can write the array so, with [`Entries`], and keep none of them.
 
 use serde_json::{Map, Value, json};
 
-use super::{Exempted, FieldValue, Listed, ObjectReference, Results, Verdict};
+use super::{Exempted, FieldValue, Form, Listed, ObjectReference, Results, Verdict};
+
+/// The text of [`to_value`]'s array, entry by entry.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entries {
+    yaml: bool,
+    any: bool,
+}
+
+impl Entries {
+    /// `None` for forms that are no such array.
+    pub(crate) fn of(form: Form) -> Option<Self> {
+        match form {
+            Form::Json => Some(Self { yaml: false, any: false }),
+            Form::Yaml => Some(Self { yaml: true, any: false }),
+            Form::Table | Form::Sarif | Form::Junit | Form::Markdown => None,
+        }
+    }
+
+    /// One more entry, with the beginning of the array if it is the first.
+    pub(crate) fn entry(&mut self, listed: &Listed) -> String {
+        let first = !std::mem::replace(&mut self.any, true);
+        if self.yaml {
+            return meshward_manifest::to_yaml(&json!([object(listed)]));
+        }
+        // Line breaks inside of strings are escaped, so that every one is the layout's.
+        let text = serde_json::to_string_pretty(&object(listed)).unwrap_or_default().replace('\n', "\n  ");
+        format!("{}\n  {text}", if first { "[" } else { "," })
+    }
+
+    /// The end of the array, or all of an empty one.
+    pub(crate) fn end(self) -> &'static str {
+        match (self.yaml, self.any) {
+            (_, false) => "[]\n",
+            (true, true) => "",
+            (false, true) => "\n]\n",
+        }
+    }
+}
 
 /// All objects with all verdicts.
 pub(crate) fn to_value(results: &Results) -> Value {

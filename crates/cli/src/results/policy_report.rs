@@ -7,36 +7,17 @@ use serde_json::{Map, Value, json};
 
 use super::{Listed, ObjectReference, Results, Totals, Verdict};
 
-/// Whose reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Api {
-    /// `wgpolicyk8s.io/v1alpha2`, what clusters have
-    PolicyReport,
-    /// `openreports.io/v1alpha1`, what Kyverno 1.19 prints
-    OpenReports,
-}
+/// What Kyverno 1.19 prints.
+const API_VERSION: &str = "openreports.io/v1alpha1";
 
-impl Api {
-    fn version(self) -> &'static str {
-        match self {
-            Api::PolicyReport => "wgpolicyk8s.io/v1alpha2",
-            Api::OpenReports => "openreports.io/v1alpha1",
-        }
-    }
-
-    /// Kyverno calls the second one's namespaced reports by the first one's name.
-    fn kind(self, namespaced: bool) -> &'static str {
-        match (self, namespaced) {
-            (_, true) => "PolicyReport",
-            (Api::PolicyReport, false) => "ClusterPolicyReport",
-            (Api::OpenReports, false) => "ClusterReport",
-        }
-    }
+/// Kyverno calls a namespace's reports by the name they had in `wgpolicyk8s.io`.
+fn kind(namespaced: bool) -> &'static str {
+    if namespaced { "PolicyReport" } else { "ClusterReport" }
 }
 
 /// The reports, cluster-wide first. `seconds` is the time of the results, since 1970. Keys are in alphabetical order,
 /// as `sigs.k8s.io/yaml` writes them.
-pub(crate) fn policy_reports(results: &Results, api: Api, seconds: i64) -> Vec<Value> {
+pub(crate) fn policy_reports(results: &Results, seconds: i64) -> Vec<Value> {
     let mut cluster = Vec::new();
     let mut namespaced: BTreeMap<(&str, &str), Vec<(&Listed, &Verdict)>> = BTreeMap::new();
     for (listed, verdict) in results.verdicts() {
@@ -47,31 +28,29 @@ pub(crate) fn policy_reports(results: &Results, api: Api, seconds: i64) -> Vec<V
     }
     let mut reports = Vec::new();
     if !cluster.is_empty() {
-        reports.push(report(api, json!({ "name": "merged" }), &cluster, seconds));
+        reports.push(report(json!({ "name": "merged" }), &cluster, seconds));
     }
     for ((namespace, name), verdicts) in namespaced {
         let metadata = json!({ "name": name, "namespace": namespace });
-        reports.push(report(api, metadata, &verdicts, seconds));
+        reports.push(report(metadata, &verdicts, seconds));
     }
     reports
 }
 
-fn report(api: Api, metadata: Value, verdicts: &[(&Listed, &Verdict)], seconds: i64) -> Value {
+fn report(metadata: Value, verdicts: &[(&Listed, &Verdict)], seconds: i64) -> Value {
     let mut totals = Totals::default();
     verdicts.iter().for_each(|(_, verdict)| totals.add(verdict.status));
     let results: Vec<Value> =
         verdicts.iter().map(|(listed, verdict)| result(listed, verdict, seconds)).collect();
     let Totals { pass, fail, warn, error, skip } = totals;
     let mut report = json!({
-        "apiVersion": api.version(),
-        "kind": api.kind(metadata.get("namespace").is_some()),
+        "apiVersion": API_VERSION,
+        "kind": kind(metadata.get("namespace").is_some()),
         "metadata": metadata,
         "results": results,
     });
-    // Only the newer type has a source of the whole, which Kyverno leaves empty.
-    if api == Api::OpenReports {
-        report["source"] = "".into();
-    }
+    // Kyverno leaves the source of the whole empty.
+    report["source"] = "".into();
     report["summary"] = json!({ "error": error, "fail": fail, "pass": pass, "skip": skip, "warn": warn });
     report
 }

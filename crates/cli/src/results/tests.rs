@@ -147,6 +147,13 @@ proptest! {
         let value: Value = serde_json::from_str(&render(&results, Form::Json, PLAIN)).unwrap();
         prop_assert_eq!(&of_value(&value), &rows);
 
+        for form in [Form::Json, Form::Yaml] {
+            let mut entries = Entries::of(form).unwrap();
+            let mut text: String = results.objects.iter().map(|listed| entries.entry(listed)).collect();
+            text.push_str(entries.end());
+            prop_assert_eq!(text, render(&results, form, PLAIN));
+        }
+
         let yaml = render(&results, Form::Yaml, PLAIN);
         let read = Documents::new(yaml.as_bytes(), Options::default()).next();
         if let Some(document) = read {
@@ -180,7 +187,7 @@ proptest! {
             prop_assert!(table_statuses(&table).len() >= rows.len());
         }
 
-        let reports = policy_reports(&results, Api::PolicyReport, 0);
+        let reports = policy_reports(&results, 0);
         let count = |key: &str| reports.iter().map(|r| r["summary"][key].as_u64().unwrap() as usize).sum::<usize>();
         prop_assert_eq!(Totals { pass: count("pass"), fail: count("fail"), warn: count("warn"),
             error: count("error"), skip: count("skip") }, totals);

@@ -1,5 +1,5 @@
 //! `meshward apply`: policies on the objects of files, with Kyverno's flags, words and exit codes. Objects are read,
-//! judged and let go of one batch after the other, so that a file of any size costs the memory of its bytes.
+//! judged and let go of one batch after the other, so that a file of any size costs the memory of a few batches.
 //!
 //! ```text
 //! policies, values … ─► Session ─┐
@@ -29,12 +29,12 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
     arguments.check()?;
     let shape = Shape::of(&arguments)?;
     let mut problems = Problems::default();
-    let prepared = Prepared::read(&arguments, shape, &mut problems)?;
+    let (prepared, inputs) = Prepared::read(&arguments, shape, &mut problems)?;
     let mut paper = Paper::new(shape, &arguments, &prepared);
     if shape.has_heading() && !arguments.stdin {
-        terminal::print(&prepared.heading());
+        terminal::print(&prepared.heading(&inputs));
     }
-    stream::run(&prepared, &mut problems, |judged| paper.add(judged));
+    stream::run(&prepared, inputs, &mut problems, |judged| paper.add(judged));
     prepared.tell_out_of_scope(&mut problems);
     let totals = paper.finish(&problems);
     outcome(&arguments, totals, &problems)

@@ -1,4 +1,4 @@
-//! What `apply` prints. Kyverno's lines come as objects are judged; tables and reports need all of them.
+//! What `apply` prints. Kyverno's lines, JSON and YAML come as objects are judged; tables and reports need all of them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,7 +16,8 @@ use crate::kyverno::policies::Loaded;
 use crate::kyverno::problem::Problems;
 use crate::kyverno::table::{self, Cell, Paint};
 use crate::results::{
-    self, Api, FieldValue, Listed, ObjectReference, Results, Screen, Status, Totals, Verdict, policy_reports,
+    self, Entries, FieldValue, Listed, ObjectReference, Results, Screen, Status, Totals, Verdict,
+    policy_reports,
 };
 use crate::terminal;
 
@@ -31,6 +32,8 @@ pub(super) struct Paper<'a> {
     totals: Totals,
     text: String,
     rows: Vec<Vec<Cell>>,
+    /// For the forms that are written entry by entry.
+    entries: Option<Entries>,
     results: Results,
 }
 
@@ -44,6 +47,10 @@ impl<'a> Paper<'a> {
             totals: Totals::default(),
             text: String::new(),
             rows: Vec::new(),
+            entries: match shape {
+                Shape::Ours(form) => Entries::of(form),
+                _ => None,
+            },
             results,
         }
     }
@@ -78,7 +85,10 @@ impl<'a> Paper<'a> {
         }
         if self.shape.needs_reports() {
             let listed = Listed { object: judged.object, verdicts, headline: None, excerpt: judged.excerpt };
-            self.results.objects.push(listed);
+            match &mut self.entries {
+                Some(entries) => self.text.push_str(&entries.entry(&listed)),
+                None => self.results.objects.push(listed),
+            }
         }
         if self.text.len() > FULL {
             terminal::print(&std::mem::take(&mut self.text));
@@ -158,7 +168,7 @@ impl<'a> Paper<'a> {
                 self.text.push_str(&table::render(&headings[..columns], &self.rows, paint));
             }
             Shape::Reports { json } => {
-                let all = policy_reports(&self.results, Api::OpenReports, seconds_now());
+                let all = policy_reports(&self.results, seconds_now());
                 for report in all {
                     let namespaced = report.pointer("/metadata/namespace").is_some();
                     self.text.push_str(if namespaced { "---\n" } else { "" });
@@ -167,6 +177,9 @@ impl<'a> Paper<'a> {
                 }
             }
             Shape::Exceptions { .. } => {}
+            Shape::Ours(_) if self.entries.is_some() => {
+                self.text.push_str(self.entries.map_or("", Entries::end));
+            }
             Shape::Ours(form) => {
                 self.results.problems = problems.for_results();
                 let screen = match self.arguments.remove_color {

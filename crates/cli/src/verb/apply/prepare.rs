@@ -5,26 +5,25 @@ use std::path::PathBuf;
 use meshward_policy::kyverno::policy::Exception;
 use serde_json::Value;
 
+use super::Arguments;
 use super::form::Shape;
-use super::{Arguments, stream};
 use crate::exit::Failure;
 use crate::input::Input;
 use crate::kyverno::cluster::Cluster;
-use crate::kyverno::paths::{self, Depth, Found};
+use crate::kyverno::paths::{self, Depth};
 use crate::kyverno::policies::{self, Care, Library};
 use crate::kyverno::problem::{Problem, Problems};
 use crate::kyverno::resource::{list, prepared, text};
 use crate::kyverno::session::Session;
 use crate::kyverno::user;
 use crate::kyverno::values::Values;
+use crate::load;
 use crate::terminal;
 
 /// What the objects are judged with.
 pub(super) struct Prepared {
     pub(super) library: Library,
     pub(super) session: Session,
-    /// Files with objects, read but not parsed.
-    pub(super) inputs: Vec<Input>,
     pub(super) definitions: Vec<Value>,
     /// Whether whole results are needed.
     pub(super) reports: bool,
@@ -40,7 +39,7 @@ impl Prepared {
         arguments: &Arguments,
         shape: Shape,
         problems: &mut Problems,
-    ) -> Result<Self, Failure> {
+    ) -> Result<(Self, Vec<load::Found>), Failure> {
         let mut values = match &arguments.values_file {
             Some(path) => Values::read(path, problems),
             None => Values::default(),
@@ -56,34 +55,27 @@ impl Prepared {
             exceptions.append(&mut library.exceptions);
         }
         let definitions = read_all(&arguments.crd_paths, problems);
-        let inputs: Vec<Input> = arguments
-            .resource
-            .iter()
-            .flat_map(|path| paths::files(path, Depth::Own, problems))
-            .collect::<Vec<Found>>()
-            .iter()
-            .filter_map(|found| Input::open(&found.path, problems))
-            .collect();
+        let inputs = inputs(&arguments.resource, problems);
         if arguments.exceptions_within_resources {
             exceptions.extend(exceptions_among(&inputs, care, problems));
         }
         let cluster = cluster(&library, &inputs, &definitions);
-        Ok(Self {
+        let prepared = Self {
             exceptions: exceptions.len(),
             session: Session { values, user, exceptions, cluster, reports: shape.needs_reports() },
             reports: shape.needs_reports(),
             library,
-            inputs,
             definitions,
-        })
+        };
+        Ok((prepared, inputs))
     }
 
     /// `Applying 3 policy rule(s) to 2 resource(s)...`
-    pub(super) fn heading(&self) -> String {
+    pub(super) fn heading(&self, inputs: &[load::Found]) -> String {
         let evaluated: usize =
             self.library.policies.iter().map(|loaded| loaded.policy.rule_names().count()).sum();
         let rules = evaluated + self.library.out_of_scope.len();
-        let objects: usize = self.inputs.iter().map(|input| stream::count(input.bytes())).sum();
+        let objects: usize = inputs.iter().map(load::Found::count).sum();
         let with = match self.exceptions {
             0 => String::new(),
             count => format!(" with {count} exception(s)"),
@@ -119,15 +111,33 @@ fn read_all(paths: &[PathBuf], problems: &mut Problems) -> Vec<Value> {
     inputs.flat_map(|input| input.documents).map(|document| document.value).collect()
 }
 
-fn exceptions_among(inputs: &[Input], care: Care, problems: &mut Problems) -> Vec<Exception> {
+/// The files with objects. They are read when they are judged; who cannot be opened is told now.
+fn inputs(paths: &[PathBuf], problems: &mut Problems) -> Vec<load::Found> {
+    let mut inputs = Vec::new();
+    for path in paths {
+        for found in paths::files(path, Depth::Own, problems) {
+            let name = found.path.display().to_string();
+            match load::Found::to_read_again(found.path) {
+                Ok(input) => inputs.push(input),
+                Err(error) => {
+                    problems.tell(Problem::of_file(&name, format!("cannot read {name}: {error}")));
+                }
+            }
+        }
+    }
+    inputs
+}
+
+fn exceptions_among(inputs: &[load::Found], care: Care, problems: &mut Problems) -> Vec<Exception> {
     let mut exceptions = Vec::new();
-    for input in inputs {
+    // Files that cannot be read are told when they are judged.
+    for input in inputs.iter().filter_map(|found| Input::of(found).ok()) {
         // Documents that are broken are told when they are judged.
         for document in meshward_manifest::Documents::new(input.bytes(), Default::default()).flatten() {
             for object in document.objects() {
                 let version = text(&object.value, "/apiVersion");
                 if text(&object.value, "/kind") == "PolicyException" && version.starts_with("kyverno.io/") {
-                    exceptions.extend(policies::exception(input, &object, care, problems));
+                    exceptions.extend(policies::exception(&input, &object, care, problems));
                 }
             }
         }
@@ -136,13 +146,13 @@ fn exceptions_among(inputs: &[Input], care: Care, problems: &mut Problems) -> Ve
 }
 
 /// Where a policy asks the cluster, the objects answer, and have to be kept.
-fn cluster(library: &Library, inputs: &[Input], definitions: &[Value]) -> Cluster {
+fn cluster(library: &Library, inputs: &[load::Found], definitions: &[Value]) -> Cluster {
     let asks = |loaded: &policies::Loaded| asks_cluster(&loaded.document["spec"]["rules"]);
     if !library.policies.iter().any(asks) {
         return Cluster::default();
     }
     let mut objects = Vec::new();
-    for input in inputs {
+    for input in inputs.iter().filter_map(|found| Input::of(found).ok()) {
         let options = meshward_manifest::Options { spans: false, ..Default::default() };
         for document in meshward_manifest::Documents::new(input.bytes(), options).flatten() {
             objects.extend(document.objects().map(|object| prepared(object.value.into_owned(), definitions)));
