@@ -16,6 +16,9 @@ use crate::image::{self, Which};
 use crate::{chart, demo, run, tools};
 use rig::Rig;
 
+/// What the cases need.
+const IMAGES: [Which; 3] = [Which::Node, Which::Wait, Which::TestApp];
+
 /// How the cases are run.
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -33,6 +36,9 @@ pub(crate) struct Arguments {
     /// Cases that run at once
     #[arg(long, default_value_t = 4)]
     jobs: usize,
+    /// Use the images that `cargo xtask image node wait test-app` has left here, instead of building them
+    #[arg(long, value_name = "FOLDER")]
+    images: Option<PathBuf>,
     /// Command that puts an image archive into the cluster of KUBECONFIG, such as `kind load image-archive`
     #[arg(long, value_name = "COMMAND")]
     load: Option<String>,
@@ -71,12 +77,10 @@ struct Prepared {
 
 impl Prepared {
     fn build(&mut self, arguments: &Arguments, rig: Option<&Rig>) -> Result<()> {
-        eprintln!("==> building images");
-        let made = image::make(&[Which::Node, Which::Wait, Which::TestApp], &image::folder())?;
-        for image in &made {
-            eprintln!("{} {}", image.name, image.digest);
-        }
-        self.images = made.into_iter().map(|image| image.archive).collect();
+        self.images = match &arguments.images {
+            Some(folder) => image::archives(&IMAGES, folder)?,
+            None => built(&IMAGES)?,
+        };
         // Of the whole workspace, so that its dependencies are those that the tests were built with.
         let build = ["build", "--quiet", "--workspace", "--bin", "meshward", "--bin", "meshward-e2e"];
         run::step("building the command line and the cases", &mut run::cargo(&build))?;
@@ -86,6 +90,15 @@ impl Prepared {
         self.istio = Some(rig.istio()?);
         Ok(())
     }
+}
+
+fn built(images: &[Which]) -> Result<Vec<PathBuf>> {
+    eprintln!("==> building images");
+    let made = image::make(images, &image::folder())?;
+    for image in &made {
+        eprintln!("{} {}", image.name, image.digest);
+    }
+    Ok(made.into_iter().map(|image| image.archive).collect())
 }
 
 fn on_own_cluster(rig: &Rig, prepared: &Prepared, arguments: &Arguments) -> Result<()> {

@@ -9,7 +9,7 @@ mod sbom;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
@@ -140,6 +140,16 @@ fn as_json(image: &Made) -> Value {
 /// Where images are put by default.
 pub(crate) fn folder() -> PathBuf {
     demo::target_folder().join("images")
+}
+
+/// The archives of `images` that an earlier run has written into `folder`.
+pub(crate) fn archives(images: &[Which], folder: &Path) -> Result<Vec<PathBuf>> {
+    let archive = |image: &Which| {
+        let path = folder.join(format!("{}.tar", image.file_name()));
+        ensure!(path.is_file(), "no image at {}: `cargo xtask image` makes it", path.display());
+        Ok(path)
+    };
+    images.iter().map(archive).collect()
 }
 
 /// Builds and writes `images` into `folder`.

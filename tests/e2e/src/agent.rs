@@ -12,7 +12,7 @@ use meshward_mesh::PodRecord;
 
 use crate::cluster::Cluster;
 use crate::http::{self, Answer};
-use crate::rig;
+use crate::rig::{self, Paused};
 use crate::until::until;
 
 /// The chart's release, and the namespace it is in.
@@ -150,6 +150,14 @@ impl Agent {
     /// It does not run.
     pub async fn kill(&self) -> Result<()> {
         rig::kill(self.pid().await?)
+    }
+
+    /// Stops it in its tracks until the result is dropped: its sockets stay open, and it does nothing.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub async fn freeze(&self) -> Result<Paused> {
+        Paused::process(self.pid().await?.try_into()?)
     }
 
     /// What it knows about the node's pods, from its admin socket.

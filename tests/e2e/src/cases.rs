@@ -1,8 +1,10 @@
 //! The cases, by what they are about. A new one is a function and a line in its file's list.
 
+mod faults;
 mod installation;
 mod pods;
 mod real_istio;
+mod scale;
 mod start;
 
 use std::time::Duration;
@@ -14,5 +16,5 @@ const SOON: Duration = Duration::from_secs(60);
 
 /// All of them.
 pub(crate) fn all() -> Vec<Case> {
-    [start::CASES, installation::CASES, real_istio::CASES].concat()
+    [start::CASES, faults::CASES, scale::CASES, installation::CASES, real_istio::CASES].concat()
 }

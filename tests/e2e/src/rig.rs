@@ -106,15 +106,21 @@ impl Rig {
         if start_time(pid).as_deref() != Some(started) {
             bail!("{component} does not run any more");
         }
-        let pid = Pid::from_raw(pid).context("no process has pid 0")?;
-        kill_process(pid, Signal::STOP).with_context(|| format!("cannot stop {component}"))?;
-        Ok(Paused(pid))
+        Paused::process(pid).with_context(|| format!("cannot stop {component}"))
     }
 }
 
-/// A component that stands still.
+/// A process that stands still.
 #[derive(Debug)]
 pub struct Paused(Pid);
+
+impl Paused {
+    pub(crate) fn process(pid: i32) -> Result<Self> {
+        let pid = Pid::from_raw(pid).context("no process has pid 0")?;
+        kill_process(pid, Signal::STOP)?;
+        Ok(Self(pid))
+    }
+}
 
 impl Drop for Paused {
     fn drop(&mut self) {

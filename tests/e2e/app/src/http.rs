@@ -2,10 +2,13 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long one side may be silent.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long [`insist`] does, and how long it rests between two calls.
+const INSISTENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(100);
 /// Bytes of a head or an answer.
 const LONGEST: u64 = 1 << 20;
 
@@ -36,6 +39,18 @@ pub(crate) fn answer(stream: &mut TcpStream, status: &str, body: &str) -> std::i
         stream,
         "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
     )
+}
+
+/// The same until somebody answers.
+pub(crate) fn insist(target: &str) -> Result<String, String> {
+    let begin = Instant::now();
+    loop {
+        match get(target) {
+            Err(problem) if begin.elapsed() > INSISTENCE => return Err(problem),
+            Err(_) => std::thread::sleep(PAUSE),
+            answer => return answer,
+        }
+    }
 }
 
 /// One GET of `HOST:PORT/PATH`: the whole answer, head and body.
