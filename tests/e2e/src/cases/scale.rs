@@ -1,4 +1,6 @@
-//! Several pods and meshes, and other ways onto the node.
+//! Many pods, several meshes, and other ways onto the node.
+
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -13,8 +15,12 @@ pub(super) const CASES: &[Case] = &[
     case!("pods of two meshes on one node call each other", Node, two_meshes),
     case!("init containers have the network that their mesh allows", Node, init_containers),
     case!("a Deployment's rollout is redirected pod by pod", Node, rollout),
-    case!(alone "the CNI plugin chains itself in and serves pods", Node, cni),
+    case!(alone "a hundred pods that start at once are all redirected", Node, hundred),
+    case!(alone "the CNI plugin chains itself in, serves pods and goes again", Node, cni),
 ];
+
+/// For a hundred pods, on a machine with few cores.
+const LONG: Duration = Duration::from_secs(200);
 
 async fn two_meshes(bed: &Bed) -> Result<()> {
     let shop = bed.restricted("meshes").await?;
@@ -105,9 +111,9 @@ fn deployment(pod: &Manifest, replicas: usize) -> Result<Manifest> {
 }
 
 /// Waits until every replica is of the newest version and available.
-async fn rolled_out(bed: &Bed, shop: &Namespace) -> Result<()> {
+async fn rolled_out(bed: &Bed, shop: &Namespace, deadline: Duration) -> Result<()> {
     let all: Api<Deployment> = Api::namespaced(bed.cluster().client.clone(), shop.name());
-    until("the rollout", SOON, async || {
+    until("the rollout", deadline, async || {
         let found = all.get("web").await?;
         let wanted = found.spec.and_then(|spec| spec.replicas);
         let status = found.status.unwrap_or_default();
@@ -131,12 +137,12 @@ async fn all_in_force(shop: &Namespace, expected: usize) -> Result<Vec<Pod>> {
 async fn rollout(bed: &Bed) -> Result<()> {
     let shop = bed.restricted("rollout").await?;
     shop.apply(&bed.swapped(&deployment(&pods::istio()?, 3)?).await?).await?;
-    rolled_out(bed, &shop).await?;
+    rolled_out(bed, &shop, SOON).await?;
     all_in_force(&shop, 3).await?;
     let all: Api<Deployment> = Api::namespaced(bed.cluster().client.clone(), shop.name());
     let change = json!({"spec": {"template": {"metadata": {"annotations": {"version": "2"}}}}});
     all.patch("web", &PatchParams::default(), &Patch::Merge(change)).await?;
-    rolled_out(bed, &shop).await?;
+    rolled_out(bed, &shop, SOON).await?;
     for pod in all_in_force(&shop, 3).await? {
         ensure!(
             pod.annotation("version").await?.as_deref() == Some("2"),
@@ -145,6 +151,22 @@ async fn rollout(bed: &Bed) -> Result<()> {
         );
         ensure!(pod.get(pods::WORKLOAD, "/").await?.header("x-captured-inbound").is_some());
     }
+    Ok(())
+}
+
+async fn hundred(bed: &Bed) -> Result<()> {
+    let shop = bed.restricted("hundred").await?;
+    // A hundred probes every second would be most of what the node does.
+    let pod = pods::istio()?.with(|pod| {
+        for one in pod["spec"]["containers"].as_array_mut().into_iter().flatten() {
+            one.as_object_mut().map(|fields| fields.remove("readinessProbe"));
+        }
+    });
+    shop.apply(&bed.swapped(&deployment(&pod, 100)?).await?).await?;
+    rolled_out(bed, &shop, LONG).await?;
+    all_in_force(&shop, 100).await?;
+    let incidents = bed.agent().metric("meshward_incidents_total", &[]).await?;
+    ensure!(incidents == 0.0, "{incidents} incidents");
     Ok(())
 }
 
@@ -167,12 +189,11 @@ async fn cni(bed: &Bed) -> Result<()> {
     };
     let result = tried.await;
     agent.install(&[]).await?;
-    // The agent leaves the plugin where it is. Whoever takes it away takes the entry first: one without its executable
-    // stops every pod of the node.
-    let restored = folder.join("net.d/.restored");
-    std::fs::write(&restored, before)?;
-    std::fs::rename(&restored, &list)?;
-    let removed = std::fs::remove_file(&program);
     result?;
-    removed.context("no executable was installed")
+    until("the node to be as it was", SOON, async || {
+        let now = std::fs::read_to_string(&list)?;
+        ensure!(now == before && !program.exists(), "the plugin is still there: {now}");
+        Ok(())
+    })
+    .await
 }

@@ -181,7 +181,7 @@ fn a_file_that_changed_since_it_was_read_is_not_overwritten() {
 }
 
 #[tokio::test]
-async fn it_is_installed_again_whenever_somebody_rewrites_the_configuration() {
+async fn it_is_installed_again_whenever_somebody_rewrites_the_configuration_and_gone_with_the_agent() {
     let node = Node::new();
     let (state, mut states) = watch::channel(Err("not yet".to_owned()));
     let stop = CancellationToken::new();
@@ -204,5 +204,9 @@ async fn it_is_installed_again_whenever_somebody_rewrites_the_configuration() {
     }
     stop.cancel();
     keeper.await.unwrap();
-    assert!(node.at("bin/meshward-cni").exists());
+    assert!(!node.at("bin/meshward-cni").exists());
+    for name in ["10-first.conflist", "20-net.conflist"] {
+        let left = node.read(&format!("net.d/{name}"));
+        assert!(!left.contains(PLUGIN), "{name}: {left}");
+    }
 }
