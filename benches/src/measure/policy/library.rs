@@ -85,7 +85,7 @@ pub(super) fn fifty() -> Vec<Value> {
 /// A file of small pods, 700 bytes each; every tenth violates what a careless pod does.
 pub(super) fn pods(count: usize) -> String {
     let pod = |n: usize| {
-        let careless = n % 10 == 0;
+        let careless = n.is_multiple_of(10);
         let security = match careless {
             true => "{privileged: true}",
             false => "{allowPrivilegeEscalation: false, runAsNonRoot: true, capabilities: {drop: [ALL]}}",
