@@ -7,10 +7,11 @@ mod weigh;
 use std::hint::black_box;
 use std::time::Instant;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
+use meshward_policy::exemption::{self, Exemption, Who};
+use meshward_policy::go::time::Moment;
 use meshward_policy::jmespath::Offline;
-use meshward_policy::kyverno::matching::UserInfo;
-use meshward_policy::kyverno::policy::{Input, NoLookup, Policy};
+use meshward_policy::kyverno::policy::{Input, Policy, Status};
 use meshward_policy::kyverno::quirk::Quirks;
 use meshward_policy::pss::{Level, Pod, Version, evaluate};
 use serde_json::{Value, json};
@@ -29,20 +30,11 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Section>> {
         json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x", "namespace": "shop"}});
     let bytes = pod.to_string().len();
     let (seventeen, fifty) = (compiled(&library::seventeen())?, compiled(&library::fifty())?);
-    let user = UserInfo::default();
-    let input = |object| Input {
-        object,
-        old_object: &Value::Null,
-        operation: "CREATE",
-        gvk: None,
-        subresource: "",
-        namespace_labels: &Value::Null,
-        user: &user,
-        variables: &[],
-        exceptions: &[],
-        lookup: &NoLookup,
-        environment: &Offline,
-    };
+    let input = |object| Input::created(object, &Offline);
+    // A rule that only fails to be evaluated would look fast.
+    for result in seventeen.iter().flat_map(|policy| policy.evaluate(&input(&pod))) {
+        ensure!(result.status != Status::Error, "{}: {}", result.rule, result.message);
+    }
     let all = |policies: &[Policy]| {
         policies.iter().for_each(|policy| drop(black_box(policy.evaluate(&input(black_box(&pod))))))
     };
@@ -57,11 +49,36 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Section>> {
         }),
     ];
     let note = format!("one pod of {bytes} bytes, parsed already, on one core; a run is 20 calls");
-    let sections = rows.map(|(name, limit, aim, call)| {
+    let section = |name: &str, call: &dyn Fn()| {
         let series = [("meshward".to_string(), time(name, scale.rounds * 5, call))];
-        Section::new(name, note.as_str(), "µs", &series).at_most(limit, aim)
-    });
-    Ok(sections.into())
+        Section::new(name, note.as_str(), "µs", &series)
+    };
+    let mut sections: Vec<Section> =
+        rows.iter().map(|(name, limit, aim, call)| section(name, call).at_most(*limit, *aim)).collect();
+    for excluded in [false, true] {
+        let policies = compiled(&[library::pod_security(excluded)])?;
+        for (mode, quirks) in [("kyverno", Quirks::KYVERNO), ("strict", Quirks::STRICT)] {
+            let exclusion = if excluded { "one exclusion" } else { "no exclusion" };
+            let name = format!("podSecurity at restricted, {exclusion}, {mode}");
+            sections.push(section(&name, &|| {
+                drop(black_box(policies[0].evaluate_with(&input(black_box(&pod)), quirks)));
+            }));
+        }
+    }
+    let exemption = Exemption::parse(&library::exemption())
+        .map_err(|errors| anyhow!("the exemption of the bench: {errors:?}"))?;
+    let many = vec![exemption; 50];
+    for (name, exemptions) in [("one exemption", &many[..1]), ("50 exemptions", &many[..])] {
+        sections.push(section(&format!("restricted, {name}"), &|| exempted(black_box(&pod), exemptions)));
+    }
+    Ok(sections)
+}
+
+fn exempted(object: &Value, exemptions: &[Exemption]) {
+    let now = Moment { seconds: 1_760_000_000, nanoseconds: 0, offset: 0 };
+    let pod = Pod::new(object);
+    let mut results = evaluate(Level::Restricted, Version::Latest, &pod);
+    black_box(exemption::apply(&mut results, &pod, &Who::of(&pod, "shop"), exemptions, now));
 }
 
 fn compiled(documents: &[Value]) -> Result<Vec<Policy>> {

@@ -10,8 +10,7 @@ use std::error::Error;
 use std::hint::black_box;
 
 use meshward_policy::jmespath::{Context, Dialect, Expression, Offline};
-use meshward_policy::kyverno::matching::UserInfo;
-use meshward_policy::kyverno::policy::{Input, NoLookup, Policy};
+use meshward_policy::kyverno::policy::{Input, Policy};
 use meshward_policy::pss::{self, Level, Version};
 use serde_json::Value;
 
@@ -35,19 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 
     let policy = Policy::compile(&policy).map_err(|errors| format!("{errors:?}"))?;
-    let input = Input {
-        object: &pod,
-        old_object: &Value::Null,
-        operation: "CREATE",
-        gvk: None,
-        subresource: "",
-        namespace_labels: &Value::Null,
-        user: &UserInfo::default(),
-        variables: &[],
-        exceptions: &[],
-        lookup: &NoLookup,
-        environment: &Offline,
-    };
+    let input = Input::created(&pod, &Offline);
     for result in policy.evaluate(&input) {
         println!("{} {}: {} {}", result.policy, result.rule, result.status.as_str(), result.message);
     }

@@ -82,6 +82,24 @@ pub(super) fn fifty() -> Vec<Value> {
     many.collect()
 }
 
+/// A rule of the whole level, with or without the init container left out of one control.
+pub(super) fn pod_security(excluded: bool) -> Value {
+    let exclude = match excluded {
+        true => json!([{"controlName": "Capabilities", "images": ["registry.example.com/istio-init:*"]}]),
+        false => json!([]),
+    };
+    let rule = json!({"validate": {"podSecurity": {"level": "restricted", "version": "latest", "exclude": exclude}}});
+    policy(("standard", rule))
+}
+
+/// The init container's preset.
+pub(super) fn exemption() -> Value {
+    json!({
+        "apiVersion": "meshward.dev/v1alpha1", "kind": "MeshPreset", "metadata": {"name": "istio-init"},
+        "spec": {"preset": "istio-init", "images": ["registry.example.com/istio-init"], "reason": "r", "subjects": {"namespaces": ["*"]}},
+    })
+}
+
 /// A file of small pods, 700 bytes each; every tenth violates what a careless pod does.
 pub(super) fn pods(count: usize) -> String {
     let pod = |n: usize| {

@@ -49,6 +49,15 @@ pub struct UserInfo {
     pub uid: String,
 }
 
+/// Nobody in particular: who asks where no request does.
+pub static NOBODY: UserInfo = UserInfo {
+    username: String::new(),
+    groups: Vec::new(),
+    roles: Vec::new(),
+    cluster_roles: Vec::new(),
+    uid: String::new(),
+};
+
 /// What is matched: an object in a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Target<'a> {

@@ -18,7 +18,7 @@ mod resource;
 mod settings;
 
 use super::conditions::Conditions;
-use super::matching::{Block, Gvk, UserInfo};
+use super::matching::{Block, Gvk, NOBODY, UserInfo};
 use super::pod_security::PodSecurity;
 use super::quirk::Quirks;
 use super::scope::{Entry, Expressions};
@@ -106,6 +106,25 @@ pub struct Input<'a> {
     pub lookup: &'a dyn Lookup,
     /// Clock, randomness, names, YAML.
     pub environment: &'a dyn Environment,
+}
+
+impl<'a> Input<'a> {
+    /// A new object that nobody in particular creates: no labels of its namespace, no values, exceptions or answers.
+    pub fn created(object: &'a Value, environment: &'a dyn Environment) -> Self {
+        Self {
+            object,
+            old_object: &Value::Null,
+            operation: "CREATE",
+            gvk: None,
+            subresource: "",
+            namespace_labels: &Value::Null,
+            user: &NOBODY,
+            variables: &[],
+            exceptions: &[],
+            lookup: &NoLookup,
+            environment,
+        }
+    }
 }
 
 /// An object with the given variables merged in that are about a part of it, such as

@@ -3,7 +3,7 @@
 use meshward_manifest::{Documents, Options};
 use meshward_policy::jmespath::Offline;
 use meshward_policy::kyverno::matching::UserInfo;
-use meshward_policy::kyverno::policy::{Exception, Input, NoLookup};
+use meshward_policy::kyverno::policy::{Exception, Input};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -70,17 +70,12 @@ impl<'a> Request<'a> {
 
     pub(crate) fn input(&self) -> Input<'a> {
         Input {
-            object: self.object,
             old_object: self.old,
             operation: self.operation,
-            gvk: None,
-            subresource: "",
             namespace_labels: self.labels,
             user: self.user,
-            variables: &[],
             exceptions: self.exceptions,
-            lookup: &NoLookup,
-            environment: &Offline,
+            ..Input::created(self.object, &Offline)
         }
     }
 }

@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use meshward_policy::kyverno::matching::UserInfo;
-use meshward_policy::kyverno::policy::{Input, NoLookup, Policy, PolicyError, Status};
+use meshward_policy::kyverno::policy::{Input, Policy, PolicyError, Status};
 use serde_json::{Value, json};
 
 use crate::load::{self, Part, Told};
@@ -61,20 +60,7 @@ impl Policies {
 }
 
 fn rules(policy: &Policy, object: &Value) -> Vec<RuleAccount> {
-    let user = UserInfo::default();
-    let input = Input {
-        object,
-        old_object: &Value::Null,
-        operation: "CREATE",
-        gvk: None,
-        subresource: "",
-        namespace_labels: &Value::Null,
-        user: &user,
-        variables: &[],
-        exceptions: &[],
-        lookup: &NoLookup,
-        environment: &Machine,
-    };
+    let input = Input::created(object, &Machine);
     let results = policy.evaluate(&input);
     let account = |rule: &str, status, message: String| RuleAccount {
         policy: policy.key(),

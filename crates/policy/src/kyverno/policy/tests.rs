@@ -20,20 +20,13 @@ struct Request<'a> {
 }
 
 fn evaluate(policy: &Value, request: &Request<'_>) -> Vec<(String, Status, String)> {
-    let user = UserInfo::default();
     let compiled = Policy::compile(policy).unwrap();
     let results = compiled.evaluate(&Input {
-        object: request.object,
         old_object: request.old,
         operation: request.operation,
-        gvk: None,
-        subresource: "",
-        namespace_labels: &Value::Null,
-        user: &user,
         variables: &[("given.value".to_owned(), json!("x"))],
         exceptions: request.exceptions,
-        lookup: &NoLookup,
-        environment: &Offline,
+        ..Input::created(request.object, &Offline)
     });
     results.into_iter().map(|result| (result.rule, result.status, result.message)).collect()
 }

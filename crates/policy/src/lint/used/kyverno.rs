@@ -9,8 +9,7 @@ use super::super::table::{SAVES_NOTHING, WIDER_THAN_NEEDED};
 use super::super::{Given, Report, text, texts};
 use super::{Needed, add, told};
 use crate::exemption::UNSET;
-use crate::kyverno::matching::UserInfo;
-use crate::kyverno::policy::{Exception, Input, NoLookup, Policy, Status};
+use crate::kyverno::policy::{Exception, Input, Policy, Status};
 use crate::kyverno::quirk::{Quirk, Quirks};
 use crate::pss::{CheckResult, Finding, Level, LevelVersion, Version, evaluate, extract};
 use crate::wildcard;
@@ -258,28 +257,9 @@ fn failures(verdicts: &Verdicts) -> Vec<(usize, &str)> {
 }
 
 pub(crate) fn input<'a>(given: &Given<'a>, resource: &'a Value, exceptions: &'a [Exception]) -> Input<'a> {
-    Input {
-        object: resource,
-        old_object: &Value::Null,
-        operation: "CREATE",
-        gvk: None,
-        subresource: "",
-        namespace_labels: labels(given, resource),
-        user: &NOBODY,
-        variables: &[],
-        exceptions,
-        lookup: &NoLookup,
-        environment: given.environment,
-    }
+    let created = Input::created(resource, given.environment);
+    Input { namespace_labels: labels(given, resource), exceptions, ..created }
 }
-
-static NOBODY: UserInfo = UserInfo {
-    username: String::new(),
-    groups: Vec::new(),
-    roles: Vec::new(),
-    cluster_roles: Vec::new(),
-    uid: String::new(),
-};
 
 /// The labels of a resource's namespace, if it is among the documents.
 fn labels<'a>(given: &Given<'a>, resource: &Value) -> &'a Value {

@@ -163,19 +163,7 @@ fn properties_of_reports_have_their_variables_replaced() {
         json!({"name": "{{ request.object.metadata.name }}", "failMessage": "own words"});
     let compiled = Policy::compile(&document).unwrap();
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}});
-    let reports = compiled.report(&super::super::Input {
-        object: &pod,
-        old_object: &Value::Null,
-        operation: "CREATE",
-        gvk: None,
-        subresource: "",
-        namespace_labels: &Value::Null,
-        user: &crate::kyverno::matching::UserInfo::default(),
-        variables: &[],
-        exceptions: &[],
-        lookup: &super::super::NoLookup,
-        environment: &crate::jmespath::Offline,
-    });
+    let reports = compiled.report(&super::super::Input::created(&pod, &crate::jmespath::Offline));
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     assert_eq!(reports[0].properties, [pair("name", "web"), pair("failMessage", "own words")]);
     assert_eq!(reports[0].message(), "own words");
