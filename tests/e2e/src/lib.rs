@@ -31,6 +31,7 @@ pub mod manifest;
 pub mod namespace;
 pub mod pod;
 pub mod rig;
+pub mod turn;
 pub mod until;
 
 pub use agent::Agent;
@@ -43,4 +44,5 @@ pub use manifest::Manifest;
 pub use namespace::Namespace;
 pub use pod::Pod;
 pub use rig::{Paused, Rig};
+pub use turn::Turn;
 pub use until::until;

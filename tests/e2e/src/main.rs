@@ -45,6 +45,9 @@ struct Arguments {
     /// What tests/e2e/peers/istio/build.sh has made is here
     #[arg(long, value_name = "FOLDER")]
     istio: Option<PathBuf>,
+    /// Write the last line, how many passed and failed, into this file instead of printing it
+    #[arg(long, value_name = "FILE")]
+    result: Option<PathBuf>,
 }
 
 impl Arguments {
@@ -98,9 +101,23 @@ async fn main() -> ExitCode {
     };
     let (fitting, left_out): (Vec<_>, Vec<_>) =
         chosen.into_iter().partition(|case| arguments.has(case.needs));
-    let passed = runner::run(&cluster, &fitting, arguments.jobs, arguments.keep).await;
+    let totals = runner::run(&cluster, &fitting, arguments.jobs, arguments.keep).await;
     for case in left_out {
         println!("left out: {} (needs {:?})", case.name, case.needs);
     }
-    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let ended = totals.and_then(|totals| match &arguments.result {
+        Some(file) => Ok(std::fs::write(file, format!("{totals}\n")).map(|()| totals)?),
+        None => {
+            println!("{totals}");
+            Ok(totals)
+        }
+    });
+    match ended {
+        Ok(totals) if totals.all_passed() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::from(3)
+        }
+    }
 }
