@@ -74,11 +74,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         None => on_given_cluster(&prepared, arguments),
     };
     eprintln!("==> the whole of it: {:.0} s", begin.elapsed().as_secs_f64());
+    if let Err(error) = &ended {
+        eprintln!("error: {error:#}");
+    }
     // The last line of all, whatever comes after the cases.
     if let Some(result) = &prepared.result {
         print!("{}", std::fs::read_to_string(result).unwrap_or_default());
     }
-    ended
+    ended.map_err(|_| run::Told.into())
 }
 
 /// What the cases are given.

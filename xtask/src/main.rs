@@ -16,6 +16,8 @@ mod tools;
 mod verify;
 mod wasm;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// The project's own verbs.
@@ -74,8 +76,19 @@ enum Verb {
     },
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().verb {
+fn main() -> ExitCode {
+    match perform(Cli::parse().verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<run::Told>() => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(verb: Verb) -> anyhow::Result<()> {
+    match verb {
         Verb::Setup => setup::install().map(|_| ()),
         Verb::Demo { arguments } => demo::run(&arguments),
         Verb::Verify => verify::run(),

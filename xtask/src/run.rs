@@ -1,11 +1,24 @@
 //! Running other programs: always told to the user first (on standard error, so that what a verb prints can be read by a
 //! program), always checked.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+
+/// An error that the user has been told already.
+#[derive(Debug)]
+pub(crate) struct Told;
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("see above")
+    }
+}
+
+impl std::error::Error for Told {}
 
 /// The workspace's root folder.
 pub(crate) fn root() -> PathBuf {
