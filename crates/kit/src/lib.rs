@@ -7,6 +7,8 @@
 //! admin      /healthz /readyz /metrics on TCP; any router on a unix socket
 //! serve      the accept loop beneath admin and TLS: limits, timeouts, drain
 //! tls        certificates that change while connections live; a self-managed authority
+//! machine    clock, randomness, names and YAML for policies (feature `policy`)
+//! watch      lists and watches as loose JSON
 //! backoff    how long to wait before the next attempt
 //! ```
 
@@ -14,6 +16,9 @@ pub mod admin;
 pub mod backoff;
 pub mod client;
 pub mod log;
+#[cfg(feature = "policy")]
+pub mod machine;
 pub mod serve;
 pub mod shutdown;
 pub mod tls;
+pub mod watch;

@@ -11,7 +11,7 @@ use super::cluster::Cluster;
 use super::policies::Loaded;
 use super::resource::{list, text};
 use super::values::{Values, Variables};
-use crate::machine::Machine;
+use meshward_kit::machine::Machine;
 
 /// What evaluations have in common.
 #[derive(Debug, Default)]

@@ -87,6 +87,11 @@ impl Filter {
         Ok(())
     }
 
+    /// The kinds it is about; none: every kind.
+    pub fn kinds(&self) -> &[KindSelector] {
+        &self.kinds
+    }
+
     fn describes_nothing(&self) -> bool {
         self.kinds.is_empty()
             && self.name.is_empty()

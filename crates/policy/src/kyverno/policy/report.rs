@@ -1,6 +1,7 @@
 //! What policy reports and responses to requests need beside a rule's status and message.
 
 use super::{Action, FailurePolicy, Policy, RuleResult, Status};
+use crate::kyverno::matching::{Filter, KindSelector};
 use crate::kyverno::pod_security::FailedControl;
 use serde_json::Value;
 
@@ -65,6 +66,12 @@ impl Policy {
             skip_background_requests: rule.settings.skip_background_requests,
             allow_existing_violations: rule.allow_existing,
         })
+    }
+
+    /// The kinds of each filter of the rules' `match`, generated rules included; an empty list means every kind.
+    pub fn kinds(&self) -> impl Iterator<Item = &[KindSelector]> {
+        let all = self.rules.iter().chain(&self.controllers).chain(&self.cron_jobs);
+        all.flat_map(|rule| rule.matching.filters()).map(Filter::kinds)
     }
 
     /// What a failure of a rule leads to for an object of a namespace, whose labels are an object or null. A name that

@@ -7,45 +7,18 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::ApiResource;
 use kube::core::{DynamicResourceScope, Resource};
 use kube::runtime::utils::Backoff as Pace;
-use meshward_kit::backoff::Backoff;
+
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-/// What one list is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Watched {
-    Pods,
-    Namespaces,
-}
-
-impl Watched {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Watched::Pods => "pods",
-            Watched::Namespaces => "namespaces",
-        }
-    }
-
-    pub(super) fn resource(self) -> ApiResource {
-        let kind = match self {
-            Watched::Pods => "Pod",
-            Watched::Namespaces => "Namespace",
-        };
-        ApiResource {
-            group: String::new(),
-            version: "v1".into(),
-            api_version: "v1".into(),
-            kind: kind.into(),
-            plural: self.name().into(),
-        }
-    }
-}
+use crate::backoff::Backoff;
 
 /// Any JSON value; of its metadata what the client needs to go on from it.
 #[derive(Debug, Clone)]
-pub(super) struct Loose {
+pub struct Loose {
     metadata: ObjectMeta,
-    pub(super) value: Value,
+    /// The object, without `metadata.managedFields`.
+    pub value: Value,
 }
 
 impl<'de> Deserialize<'de> for Loose {

@@ -1,4 +1,5 @@
-//! What expressions and policies may ask of the machine they are evaluated on: the clock, randomness, names, YAML.
+//! What expressions and policies may ask of the machine they are evaluated on: the clock, randomness, names, YAML. The
+//! command line and the controller must answer alike, or a policy that was tried would decide another way in force.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -12,7 +13,7 @@ use serde_json::Value;
 
 /// This machine. Times are shown in UTC, so that results do not depend on where they were made.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Machine;
+pub struct Machine;
 
 impl Environment for Machine {
     fn now(&self) -> Option<Moment> {

@@ -1,0 +1,16 @@
+//! The admission controller: policies and exemptions in force on an API server, mesh pods swapped on their way in, and
+//! reports about what is there already. The engine is `meshward-policy` and `meshward-mesh`; this crate brings them
+//! requests and objects, and takes their answers to where people look for them.
+//!
+//! ```text
+//! watches ─► Live ─ Snapshot (immutable) ─┬─► admission ─► answer ─ Observed ─┐
+//!                                         ├─► hooks (webhook configurations)  ├─► reports, Events, status, metrics
+//!                                         └─► scan ─────────────── Observed ──┘
+//! leader: hooks, certificates, scan, reports, status    every replica: watches, admission, metrics
+//! ```
+
+pub mod live;
+pub mod observed;
+pub mod review;
+pub mod run;
+pub mod settings;
