@@ -9,8 +9,12 @@
 //! leader: hooks, certificates, scan, reports, status    every replica: watches, admission, metrics
 //! ```
 
+pub mod admission;
 pub mod live;
+pub mod lookup;
+pub mod metrics;
 pub mod observed;
 pub mod review;
+pub mod roles;
 pub mod run;
 pub mod settings;
