@@ -9,6 +9,8 @@
 //! leader: hooks, certificates, scan, reports, status    every replica: watches, admission, metrics
 //! ```
 
+pub mod admission;
+pub mod certificates;
 pub mod live;
 pub mod observed;
 pub mod review;

@@ -1,0 +1,183 @@
+//! The parts, each started with what it needs.
+
+use std::sync::Arc;
+
+use kube::Client;
+use meshward_kit::admin::{self, Readiness};
+use meshward_kit::lease::{self, Election, Times};
+use meshward_kit::serve::{Limits, serve};
+use meshward_kit::shutdown::Shutdown;
+use meshward_kit::tls::{CertificateFiles, CertificateStore};
+use meshward_mesh::{SwapOptions, WaitUser as Whom};
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::admission::swap::Swapper;
+use crate::certificates::{CaBundle, Files, OwnCertificates, Wishes};
+use crate::live::{self, Definitions, Granting, KINDS, Live, Objects};
+use crate::settings::{Settings, WaitUser};
+
+/// Definitions as they are followed.
+pub(super) type Defined = watch::Receiver<Option<Definitions>>;
+
+/// What OpenShift defines, and nobody else.
+const OPENSHIFT: &str = "securitycontextconstraints.security.openshift.io";
+
+/// What all parts are started with.
+pub(super) struct Parts {
+    pub(super) client: Client,
+    pub(super) live: Live,
+    pub(super) settings: Settings,
+    pub(super) shutdown: Shutdown,
+    pub(super) readiness: Readiness,
+    /// Ends what answers requests.
+    pub(super) stop: CancellationToken,
+}
+
+/// What TLS is served with, and what is known of it.
+pub(super) struct Serving {
+    pub(super) store: Arc<CertificateStore>,
+    /// The authorities by which the API server knows us.
+    pub(super) bundle: watch::Receiver<CaBundle>,
+    /// Told which of them every webhook configuration carries.
+    pub(super) trusted: watch::Sender<CaBundle>,
+}
+
+impl Parts {
+    /// Starts the watches that make the snapshot.
+    pub(super) fn follow(&self) -> Defined {
+        let (client, live, shutdown) = (&self.client, &self.live, &self.shutdown);
+        let waiting = |name| self.readiness.require_at_first(name, "waiting for the API server to list them");
+        let namespaces =
+            live::watch_namespaces(client.clone(), live.clone(), waiting("namespaces"), self.stop.clone());
+        shutdown.spawn("namespaces", namespaces);
+        let (tell, definitions) = watch::channel(None);
+        let defined =
+            live::watch_definitions(client.clone(), tell, waiting("definitions"), self.stop.clone());
+        shutdown.spawn("definitions", defined);
+        let granting = Granting::new(self.settings.policy.exception_namespaces.clone());
+        let objects = Objects {
+            client: client.clone(),
+            live: live.clone(),
+            definitions: definitions.clone(),
+            granting,
+        };
+        for kind in KINDS {
+            let watched = objects.clone().watch(*kind, self.readiness.clone(), self.stop.clone());
+            shutdown.spawn(kind.plural, watched);
+        }
+        definitions
+    }
+
+    /// The election of the one replica that writes; it begins with [`Parts::stand`].
+    pub(super) async fn elect(&self) -> Election {
+        let identity = &self.settings.identity;
+        let duration = self.settings.lease_duration;
+        let times =
+            Times { duration, renew: duration * 2 / 3, retry: (duration / 8).min(Times::default().retry) };
+        let id = lease::identity(&identity.pod_name);
+        let election =
+            Election::new(self.client.clone(), &identity.namespace, &identity.service_name, id, times);
+        election.owned_by(super::owner::service(&self.client, identity).await)
+    }
+
+    /// Lets us be elected, until the signal: leadership is released at once, so that somebody else leads while we drain.
+    pub(super) fn stand(&self, election: Election) {
+        let shown = self.readiness.require_at_first("election", "waiting to know who leads");
+        self.shutdown.spawn("election", election.run(shown, self.shutdown.token()));
+    }
+
+    /// Starts whatever keeps the certificate.
+    pub(super) async fn certificates(
+        &self,
+        metrics: &mut Registry,
+        leading: &watch::Receiver<bool>,
+    ) -> anyhow::Result<Serving> {
+        let store = CertificateStore::empty();
+        metrics.register_collector(Box::new(store.clone()));
+        let (tell, bundle) = watch::channel(None);
+        let (trusted, known) = watch::channel(None);
+        let settings = &self.settings.certificates;
+        if let (Some(certificate), Some(key)) = (&settings.tls_cert, &settings.tls_key) {
+            let pair = CertificateFiles { certificate: certificate.clone(), key: key.clone() };
+            let files = Files { pair, authorities: settings.ca_file.clone() };
+            tell.send_replace(Some(files.load(&store)?));
+            let conditions = (self.readiness.advise("certificate"), self.readiness.advise("authorities"));
+            let followed = files.follow(store.clone(), tell, conditions.0, conditions.1, self.stop.clone());
+            self.shutdown.spawn("certificates", followed);
+            return Ok(Serving { store, bundle, trusted });
+        }
+        let own = self.own_certificates().await;
+        let listed = self.readiness.require_at_first("secret", "waiting for the API server to list it");
+        let shown = self.readiness.require_at_first("certificate", "waiting for the leader to make one");
+        let followed = own.clone().follow(store.clone(), tell, listed, shown, self.stop.clone());
+        self.shutdown.spawn("certificates", followed);
+        let kept = self.readiness.advise("renewal");
+        let (leading, token) = (leading.clone(), self.shutdown.token());
+        let keeper = async move {
+            lease::while_leading(leading, token, || own.keep(known.clone(), kept.clone())).await;
+        };
+        self.shutdown.spawn("renewal", keeper);
+        Ok(Serving { store, bundle, trusted })
+    }
+
+    async fn own_certificates(&self) -> OwnCertificates {
+        let (identity, settings) = (&self.settings.identity, &self.settings.certificates);
+        let (service, namespace) = (&identity.service_name, &identity.namespace);
+        let mut names =
+            vec![format!("{service}.{namespace}.svc"), format!("{service}.{namespace}.svc.cluster.local")];
+        names.extend(self.settings.webhooks.host());
+        let wishes = Wishes {
+            name: service.clone(),
+            names,
+            lifetime: settings.certificate_lifetime,
+            authority_lifetime: settings.authority_lifetime,
+            settle: settings.certificate_settle,
+        };
+        let owner = super::owner::service(&self.client, identity).await;
+        let name = format!("{service}-certificates");
+        OwnCertificates::new(self.client.clone(), namespace, &name, wishes, owner)
+    }
+
+    /// Starts the writer of webhook configurations.
+    pub(super) fn hooks(
+        &self,
+        _metrics: &mut Registry,
+        _leading: &watch::Receiver<bool>,
+        _definitions: &Defined,
+        _certificates: &Serving,
+    ) {
+    }
+
+    /// What swaps pods.
+    pub(super) fn swapper(&self) -> Swapper {
+        let swap = &self.settings.swap;
+        let user = match swap.wait_user {
+            WaitUser::Auto | WaitUser::Ordinary => Whom::Ordinary,
+            WaitUser::Proxy => Whom::Proxy,
+            WaitUser::Platform => Whom::Platform,
+        };
+        let options = SwapOptions {
+            image: swap.wait_image.clone(),
+            timeout: swap.wait_timeout,
+            exit: swap.wait_exit_code.into(),
+            validators: swap.validators.into(),
+            user,
+        };
+        Swapper::new(options, self.settings.never_judged())
+    }
+
+    /// Serves the webhooks.
+    pub(super) async fn serve(
+        &self,
+        router: axum::Router,
+        store: Arc<CertificateStore>,
+    ) -> anyhow::Result<()> {
+        let listener = admin::bind_tcp(self.settings.listen.listen).await?;
+        let limits = Limits { drain: self.settings.shutdown_timeout, ..Limits::default() };
+        let served = serve(listener, Some(store.server_config()?), router, limits, self.stop.clone());
+        self.shutdown.spawn("webhooks", served);
+        Ok(())
+    }
+}
