@@ -94,7 +94,7 @@ impl Filter {
 
     /// The operations on a kind, or a subresource of it, that it can match.
     pub(super) fn asked(&self, gvk: &Gvk, subresource: &str) -> Operations {
-        let meant = self.kinds.is_empty() || self.kinds.iter().any(|kind| kind.matches(gvk, subresource));
+        let meant = self.kinds.is_empty() || self.kinds.iter().any(|kind| kind.asks(gvk, subresource));
         match meant && !self.is_empty() {
             true if self.operations.is_empty() => Operations::ALL,
             true => Operations::of(self.operations.iter().map(String::as_str)),
