@@ -11,6 +11,7 @@
 
 pub mod admission;
 pub mod certificates;
+pub mod hooks;
 pub mod live;
 pub mod observed;
 pub mod review;

@@ -54,16 +54,17 @@ async fn control(client: kube::Client, settings: Settings) -> anyhow::Result<()>
     // Ends what answers requests, later than the signal: the API server goes on sending for a while.
     let stop = CancellationToken::new();
     let live = Live::default();
-    let parts =
-        Parts { client, live, settings, shutdown: shutdown.clone(), readiness: readiness.clone(), stop };
+    let owner = owner::service(&client, &settings.identity).await;
+    let parts = Parts { client, live, settings, shutdown, readiness, stop, owner };
+    let (shutdown, readiness) = (parts.shutdown.clone(), parts.readiness.clone());
     let definitions = parts.follow();
-    let election = parts.elect().await;
+    let election = parts.elect();
     let leading = election.leading();
-    let certificates = parts.certificates(&mut metrics, &leading).await?;
-    parts.hooks(&mut metrics, &leading, &definitions, &certificates);
+    let certificates = parts.certificates(&mut metrics, &leading)?;
+    parts.hooks(&mut metrics, &leading, &definitions, &certificates).await;
     // Scan and reports: parts.scan(...)
 
-    let swapper = parts.swapper();
+    let swapper = parts.swapper(&definitions);
     swapper.register(&mut metrics);
     let router = admission::router(swapper, parts.live.clone(), parts.client.clone());
     parts.serve(router, certificates.store).await?;

@@ -11,6 +11,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use meshward_kit::lease;
+
+use crate::hooks;
+
 pub use certificates::Certificates;
 use values::duration;
 pub use values::{Validators, WaitExit, WaitUser};
@@ -67,6 +71,41 @@ impl Settings {
         all.sort();
         all.dedup();
         all
+    }
+
+    /// How leaders are elected.
+    pub fn election(&self) -> lease::Times {
+        let (duration, usual) = (self.lease_duration, lease::Times::default());
+        lease::Times { duration, renew: duration * 2 / 3, retry: usual.retry.min(duration / 5) }
+    }
+
+    /// Which release we are.
+    pub fn instance(&self) -> hooks::Instance {
+        let Identity { service_name, namespace, .. } = &self.identity;
+        hooks::Instance { service: service_name.clone(), namespace: namespace.clone() }
+    }
+
+    /// What webhook configurations are to be like.
+    pub fn hooks(&self) -> hooks::Wishes {
+        let client = match &self.webhooks.webhook_url {
+            Some(url) => hooks::ClientConfig::Url(url.clone()),
+            None => hooks::ClientConfig::Service {
+                namespace: self.identity.namespace.clone(),
+                name: self.identity.service_name.clone(),
+                port: self.webhooks.service_port,
+            },
+        };
+        hooks::Wishes {
+            client,
+            excluded_namespaces: self.never_judged(),
+            excluded_kinds: self.policy.exclude_kinds.clone(),
+            force_ignore: self.webhooks.force_ignore,
+            swap: (!self.swap.no_swap).then_some(self.swap.swap_failure),
+            standards: hooks::Standards {
+                pod_security_labels: self.policy.pod_security_labels,
+                unlabelled: false,
+            },
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 //! pod CREATE ─► namespace (snapshot, else asked for) ─► mesh::swap ─► JSON patch, warnings, audit annotation
 //! ```
 
-use meshward_mesh::{PodTemplate, SwapOptions, Swapped, Unchanged, patch, pods, swap};
+use meshward_mesh::{PodTemplate, SwapOptions, Swapped, Unchanged, WaitUser, patch, pods, swap};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -46,18 +46,28 @@ struct Label {
 }
 
 /// Swaps pods.
-#[derive(Debug, Clone)]
 pub struct Swapper {
     options: SwapOptions,
+    /// Whom wait containers run as, on this platform.
+    user: Box<dyn Fn() -> WaitUser + Send + Sync>,
     /// Namespaces whose pods are left alone.
     excluded: Vec<String>,
     outcomes: Family<Label, Counter>,
 }
 
 impl Swapper {
-    /// Swaps pods by these options, but for those of the excluded namespaces.
-    pub fn new(options: SwapOptions, excluded: Vec<String>) -> Self {
-        Self { options, excluded, outcomes: Family::default() }
+    /// Swaps pods by these options, but for those of the excluded namespaces. What kind of platform this is may only be
+    /// known later: `user` is asked for each pod.
+    pub fn new(
+        options: SwapOptions,
+        user: impl Fn() -> WaitUser + Send + Sync + 'static,
+        excluded: Vec<String>,
+    ) -> Self {
+        Self { options, user: Box::new(user), excluded, outcomes: Family::default() }
+    }
+
+    fn options(&self) -> SwapOptions {
+        SwapOptions { user: (self.user)(), ..self.options.clone() }
     }
 
     /// Puts `swaps_total{outcome}` among the metrics.
@@ -98,16 +108,13 @@ impl Swapper {
             Err(why) => self.unknown(pod, why, &mut answer),
         };
         self.outcomes.get_or_create(&Label { outcome: outcome.as_str() }).inc();
-        if outcome != Outcome::NoRules || !answer.warnings.is_empty() {
-            let (namespace, name) = (&*request.namespace, pod.name());
-            tracing::info!(namespace, name, outcome = outcome.as_str(), "{}", told(&answer));
-        }
+        self.log(request, pod, outcome, &answer);
         Ok(answer)
     }
 
     fn swap(&self, pod: &PodTemplate<'_>, namespace: &Value, object: &Value, answer: &mut Answer) -> Outcome {
         let mut warn = |text: String| answer.warnings.push(cut(format!("meshward: {text}")));
-        match swap(pod, Some(namespace), &self.options) {
+        match swap(pod, Some(namespace), &self.options()) {
             Ok(Swapped::Changed(swapped)) => {
                 swapped.left.iter().for_each(|left| warn(left.to_string()));
                 swapped.plan.warnings.iter().for_each(|warning| warn(warning.to_string()));
@@ -140,10 +147,20 @@ impl Swapper {
         }
     }
 
+    /// One line for each decision; pods of no mesh are no decision.
+    fn log(&self, request: &Request<'_>, pod: &PodTemplate<'_>, outcome: Outcome, answer: &Answer) {
+        let (namespace, name, uid, outcome) =
+            (&*request.namespace, pod.name(), &*request.uid, outcome.as_str());
+        match answer.audit.get("swap").or(answer.warnings.first()) {
+            Some(done) => tracing::info!(namespace, name, uid, outcome, "{done}"),
+            None => tracing::debug!(namespace, name, uid, outcome, "left as it is"),
+        }
+    }
+
     /// Only pods of a mesh are worth a word.
     fn unknown(&self, pod: &PodTemplate<'_>, why: &str, answer: &mut Answer) -> Outcome {
         let concerned = !matches!(
-            swap(pod, None, &self.options),
+            swap(pod, None, &self.options()),
             Ok(Swapped::Unchanged(Unchanged::NoRules { .. } | Unchanged::OptedOut { .. }))
         );
         if !concerned {
@@ -155,11 +172,6 @@ impl Swapper {
     }
 }
 
-fn told(answer: &Answer) -> String {
-    let audit = answer.audit.get("swap").into_iter();
-    audit.chain(&answer.warnings).cloned().collect::<Vec<_>>().join("; ")
-}
-
 fn cut(mut text: String) -> String {
     if text.len() > LONGEST_WARNING {
         text.truncate(text.floor_char_boundary(LONGEST_WARNING - '…'.len_utf8()));
@@ -167,3 +179,6 @@ fn cut(mut text: String) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::Api;
 use kube::{Client, Resource};
+use meshward_kit::client::RequestError;
 
 use crate::settings::{Identity, Settings};
 
@@ -30,19 +31,16 @@ where
 {
     match api.get_metadata(name).await {
         // Not ours to keep anybody from being deleted.
-        Ok(found) => {
-            let owner = found.metadata.uid.map(|uid| OwnerReference {
-                api_version: K::api_version(&()).into_owned(),
-                kind: K::kind(&()).into_owned(),
-                name: name.to_owned(),
-                uid,
-                ..OwnerReference::default()
-            });
-            owner
-        }
+        Ok(found) => found.metadata.uid.map(|uid| OwnerReference {
+            api_version: K::api_version(&()).into_owned(),
+            kind: K::kind(&()).into_owned(),
+            name: name.to_owned(),
+            uid,
+            ..OwnerReference::default()
+        }),
         Err(error) => {
-            let kind = K::kind(&());
-            tracing::warn!(%kind, name, %error, "not found; what we make is owned by nobody");
+            let error = RequestError::of(format!("read {} {name}", K::kind(&())))(error);
+            tracing::warn!(%error, "what we make goes with nobody, and is left behind when we are taken away");
             None
         }
     }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
 use meshward_kit::admin::{self, Readiness};
-use meshward_kit::lease::{self, Election, Times};
+use meshward_kit::lease::{self, Election};
 use meshward_kit::serve::{Limits, serve};
 use meshward_kit::shutdown::Shutdown;
 use meshward_kit::tls::{CertificateFiles, CertificateStore};
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::swap::Swapper;
 use crate::certificates::{CaBundle, Files, OwnCertificates, Wishes};
+use crate::hooks::{self, Instance, Sources, Target, Writer};
 use crate::live::{self, Definitions, Granting, KINDS, Live, Objects};
 use crate::settings::{Settings, WaitUser};
 
@@ -33,6 +35,8 @@ pub(super) struct Parts {
     pub(super) readiness: Readiness,
     /// Ends what answers requests.
     pub(super) stop: CancellationToken,
+    /// What is in our namespace goes with it.
+    pub(super) owner: Option<OwnerReference>,
 }
 
 /// What TLS is served with, and what is known of it.
@@ -71,15 +75,12 @@ impl Parts {
     }
 
     /// The election of the one replica that writes; it begins with [`Parts::stand`].
-    pub(super) async fn elect(&self) -> Election {
+    pub(super) fn elect(&self) -> Election {
         let identity = &self.settings.identity;
-        let duration = self.settings.lease_duration;
-        let times =
-            Times { duration, renew: duration * 2 / 3, retry: (duration / 8).min(Times::default().retry) };
         let id = lease::identity(&identity.pod_name);
-        let election =
-            Election::new(self.client.clone(), &identity.namespace, &identity.service_name, id, times);
-        election.owned_by(super::owner::service(&self.client, identity).await)
+        let (namespace, name) = (&identity.namespace, &identity.service_name);
+        let election = Election::new(self.client.clone(), namespace, name, id, self.settings.election());
+        election.owned_by(self.owner.clone())
     }
 
     /// Lets us be elected, until the signal: leadership is released at once, so that somebody else leads while we drain.
@@ -89,7 +90,7 @@ impl Parts {
     }
 
     /// Starts whatever keeps the certificate.
-    pub(super) async fn certificates(
+    pub(super) fn certificates(
         &self,
         metrics: &mut Registry,
         leading: &watch::Receiver<bool>,
@@ -108,7 +109,7 @@ impl Parts {
             self.shutdown.spawn("certificates", followed);
             return Ok(Serving { store, bundle, trusted });
         }
-        let own = self.own_certificates().await;
+        let own = self.own_certificates();
         let listed = self.readiness.require_at_first("secret", "waiting for the API server to list it");
         let shown = self.readiness.require_at_first("certificate", "waiting for the leader to make one");
         let followed = own.clone().follow(store.clone(), tell, listed, shown, self.stop.clone());
@@ -122,7 +123,7 @@ impl Parts {
         Ok(Serving { store, bundle, trusted })
     }
 
-    async fn own_certificates(&self) -> OwnCertificates {
+    fn own_certificates(&self) -> OwnCertificates {
         let (identity, settings) = (&self.settings.identity, &self.settings.certificates);
         let (service, namespace) = (&identity.service_name, &identity.namespace);
         let mut names =
@@ -135,37 +136,90 @@ impl Parts {
             authority_lifetime: settings.authority_lifetime,
             settle: settings.certificate_settle,
         };
-        let owner = super::owner::service(&self.client, identity).await;
         let name = format!("{service}-certificates");
-        OwnCertificates::new(self.client.clone(), namespace, &name, wishes, owner)
+        OwnCertificates::new(self.client.clone(), namespace, &name, wishes, self.owner.clone())
     }
 
     /// Starts the writer of webhook configurations.
-    pub(super) fn hooks(
+    pub(super) async fn hooks(
         &self,
-        _metrics: &mut Registry,
-        _leading: &watch::Receiver<bool>,
-        _definitions: &Defined,
-        _certificates: &Serving,
+        metrics: &mut Registry,
+        leading: &watch::Receiver<bool>,
+        definitions: &Defined,
+        serving: &Serving,
     ) {
+        let (client, instance) = (&self.client, self.settings.instance());
+        let (tell, apis) = watch::channel(None);
+        let shown =
+            self.readiness.require_at_first("discovery", "waiting for the API server to tell its APIs");
+        let discovered =
+            hooks::watch_apis(client.clone(), definitions.clone(), tell, shown, self.stop.clone());
+        self.shutdown.spawn("discovery", discovered);
+        let (tell, found) = watch::channel(None);
+        let listed = ["mutating", "validating"]
+            .map(|name| self.readiness.require_at_first(name, "waiting for the API server to list them"));
+        let followed =
+            hooks::watch_configurations(client.clone(), instance.clone(), tell, listed, self.stop.clone());
+        self.shutdown.spawn("configurations", followed);
+
+        let owner = super::owner::cluster(client, &self.settings).await;
+        let target = Target { client: client.clone(), instance: instance.clone(), owner };
+        let sources = Sources {
+            live: self.live.clone(),
+            apis,
+            definitions: definitions.clone(),
+            bundle: serving.bundle.clone(),
+            found,
+        };
+        let shown =
+            self.readiness.require_at_first("hooks", "waiting for webhook configurations to be written");
+        let writer =
+            Writer::new(target, self.settings.hooks(), sources, serving.trusted.clone(), shown.clone());
+        writer.register(metrics);
+        let (readiness, token, leads) = (self.readiness.clone(), self.shutdown.token(), leading.clone());
+        let (client, remove) = (client.clone(), self.settings.webhooks.remove_webhooks_on_exit);
+        self.shutdown.spawn("hooks", async move {
+            let led = leads.clone();
+            let others = async {
+                // Somebody else leads, and writes.
+                readiness.wait_for_all(&["election"]).await;
+                if !*led.borrow() {
+                    shown.hold();
+                }
+                std::future::pending::<()>().await;
+            };
+            let writing = lease::while_leading(leads, token, || writer.clone().keep(readiness.clone()));
+            tokio::select! {
+                () = others => {}
+                () = writing => {}
+            }
+            if remove && *led.borrow() {
+                remove_on_exit(&client, &instance).await;
+            }
+        });
     }
 
     /// What swaps pods.
-    pub(super) fn swapper(&self) -> Swapper {
+    pub(super) fn swapper(&self, definitions: &Defined) -> Swapper {
         let swap = &self.settings.swap;
-        let user = match swap.wait_user {
-            WaitUser::Auto | WaitUser::Ordinary => Whom::Ordinary,
-            WaitUser::Proxy => Whom::Proxy,
-            WaitUser::Platform => Whom::Platform,
-        };
+        let definitions = definitions.clone();
+        let on_openshift =
+            move || definitions.borrow().as_ref().is_some_and(|defined| defined.contains_key(OPENSHIFT));
         let options = SwapOptions {
             image: swap.wait_image.clone(),
             timeout: swap.wait_timeout,
             exit: swap.wait_exit_code.into(),
             validators: swap.validators.into(),
-            user,
+            user: Whom::Ordinary,
         };
-        Swapper::new(options, self.settings.never_judged())
+        let user = move |wished: WaitUser| match wished {
+            WaitUser::Auto if on_openshift() => Whom::Platform,
+            WaitUser::Auto | WaitUser::Ordinary => Whom::Ordinary,
+            WaitUser::Proxy => Whom::Proxy,
+            WaitUser::Platform => Whom::Platform,
+        };
+        let wished = swap.wait_user;
+        Swapper::new(options, move || user(wished), self.settings.never_judged())
     }
 
     /// Serves the webhooks.
@@ -179,5 +233,12 @@ impl Parts {
         let served = serve(listener, Some(store.server_config()?), router, limits, self.stop.clone());
         self.shutdown.spawn("webhooks", served);
         Ok(())
+    }
+}
+
+async fn remove_on_exit(client: &Client, instance: &Instance) {
+    match hooks::remove_all(client, instance).await {
+        Ok(removed) => tracing::info!(removed = removed.join(", "), "webhook configurations removed"),
+        Err(error) => tracing::error!(%error, "webhook configurations not removed"),
     }
 }
