@@ -60,6 +60,12 @@ enum Verb {
     Image(image::Arguments),
     /// Run the end-to-end cases on a real Kubernetes
     E2e(e2e::Arguments),
+    /// Replay Kyverno's declarative end-to-end cases on the cluster of KUBECONFIG
+    Replay {
+        /// Passed on to the program; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        arguments: Vec<String>,
+    },
     /// Lint the Helm chart, and compare what it renders with what is kept
     Chart {
         /// Keep what it renders now
@@ -85,6 +91,7 @@ fn main() -> anyhow::Result<()> {
         Verb::Deny => deny::run(),
         Verb::Image(arguments) => image::run(&arguments),
         Verb::E2e(arguments) => e2e::run(&arguments),
+        Verb::Replay { arguments } => e2e::replay(&arguments),
         Verb::Chart { bless } => chart::verb(bless),
         Verb::Docs { check } => docs::run(check),
     }

@@ -2,6 +2,7 @@
 //! a request reaches one in the shell around them.
 //!
 //! ```text
+//! POST /mutate/pods                                mesh pods on their way in
 //! POST /validate/policies/{fail|ignore}[/SECONDS]   policies of that failure policy and timeout
 //! POST /validate/standards/enforce                  namespaces, pods and what is sent to pods
 //! POST /validate/standards/advise                   controllers of pods
@@ -11,11 +12,13 @@
 mod body;
 mod deadline;
 mod judge;
+mod mutate;
 mod objects;
 mod policies;
 mod settings;
 mod shell;
 mod standards;
+pub mod swap;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,10 +37,12 @@ use crate::metrics::Metrics;
 use crate::observed::Observed;
 use body::Rejected;
 use judge::Judge;
+use mutate::Mutate;
 use objects::Objects;
 use policies::Policies;
 use shell::Shell;
 use standards::Standards;
+use swap::Swapper;
 
 pub use deadline::Deadline;
 pub use policies::{DEFAULT_TIMEOUT, Group};
@@ -74,6 +79,8 @@ pub struct Parts {
     pub observed: mpsc::Sender<Observed>,
     /// What is counted.
     pub metrics: Metrics,
+    /// What swaps mesh pods.
+    pub swapper: Swapper,
     /// What is left alone.
     pub scope: Scope,
     /// Whose exceptions count.
@@ -89,14 +96,16 @@ struct Webhooks {
     live: Live,
     scope: Arc<Scope>,
     metrics: Metrics,
+    swap: Arc<dyn Judge>,
     enforce: Arc<dyn Judge>,
     advise: Arc<dyn Judge>,
     objects: Arc<dyn Judge>,
 }
 
-/// Every validating webhook.
+/// Every webhook.
 pub fn router(parts: Parts) -> Router {
-    let Parts { live, outside, observed, metrics, scope, granting, configuration, pod_security_labels } = parts;
+    let Parts { live, outside, observed, metrics, swapper, scope, granting, .. } = parts;
+    let (configuration, pod_security_labels) = (parts.configuration, parts.pod_security_labels);
     let scope = Arc::new(scope);
     let standards = |enforce| {
         let (live, scope, metrics) = (live.clone(), scope.clone(), metrics.clone());
@@ -104,6 +113,7 @@ pub fn router(parts: Parts) -> Router {
     };
     let webhooks = Arc::new(Webhooks {
         shell: Shell::new(outside, metrics.clone(), observed),
+        swap: Arc::new(Mutate { swapper, live: live.clone() }),
         enforce: Arc::new(standards(true)),
         advise: Arc::new(standards(false)),
         objects: Arc::new(Objects { live: live.clone(), granting: Arc::new(granting) }),
@@ -112,6 +122,12 @@ pub fn router(parts: Parts) -> Router {
         metrics,
     });
     Router::new()
+        .route(
+            "/mutate/pods",
+            post(async |State(all): State<Arc<Webhooks>>, request| {
+                all.shell.answer(all.swap.clone(), request).await
+            }),
+        )
         .route("/validate/policies/{failure}", post(policies_of))
         .route("/validate/policies/{failure}/{timeout}", post(policies_within))
         .route(
@@ -171,7 +187,7 @@ impl Webhooks {
 
     fn unknown(&self, uri: &Uri) -> Response {
         let text = format!(
-            "there is no webhook {:?}, accepted: /validate/policies/{{fail|ignore}} and the same with /1 to /30 behind \
+            "there is no webhook {:?}, accepted: /mutate/pods, /validate/policies/{{fail|ignore}} and the same with /1 to /30 behind \
              it, /validate/standards/{{enforce|advise}}, /validate/objects",
             uri.path()
         );

@@ -10,6 +10,8 @@
 //! ```
 
 pub mod admission;
+pub mod certificates;
+pub mod hooks;
 pub mod live;
 pub mod lookup;
 pub mod metrics;

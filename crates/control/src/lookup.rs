@@ -106,6 +106,11 @@ impl<'o> Asker<'o> {
         Self { handle: Some(handle), ..Self::at_once(outside, deadline) }
     }
 
+    /// Whether it waits for answers.
+    pub fn waits(&self) -> bool {
+        self.handle.is_some()
+    }
+
     /// Until when.
     pub fn deadline(&self) -> Deadline {
         self.deadline
@@ -154,7 +159,8 @@ impl<'o> Asker<'o> {
             return Ok(roles);
         }
         let Some(handle) = &self.handle else { return self.miss() };
-        let known = handle.block_on(tokio::time::timeout(self.deadline.left(), roles.wait_for(Option::is_some)));
+        let known =
+            handle.block_on(tokio::time::timeout(self.deadline.left(), roles.wait_for(Option::is_some)));
         let unknown = || AskError::Failed("role bindings are not known yet".to_owned());
         known.ok().and_then(|known| known.ok()?.clone()).ok_or_else(unknown)
     }

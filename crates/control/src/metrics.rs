@@ -153,20 +153,18 @@ impl Metrics {
             self.duration.clone(),
         );
         ours.register("policy_results", "What rules said about requests", self.results.family.clone());
-        ours.register("exemption_uses", "Findings that exemptions took out of requests", self.uses.family.clone());
+        ours.register(
+            "exemption_uses",
+            "Findings that exemptions took out of requests",
+            self.uses.family.clone(),
+        );
         ours.register("review_errors", "Reviews that could not be read or decided", self.errors.clone());
         ours.register("evaluation_panics", "Evaluations that panicked, each caught", self.panics.clone());
         ours.register("observations_dropped", "Observations that nobody could take", self.dropped.clone());
     }
 
     /// Counts an answer.
-    pub fn reviewed(
-        &self,
-        webhook: &'static str,
-        decision: Decision,
-        request: &Request<'_>,
-        took: Duration,
-    ) {
+    pub fn reviewed(&self, webhook: &'static str, decision: Decision, request: &Request<'_>, took: Duration) {
         let operation = operation(&request.operation);
         let labels = ReviewLabels { webhook, operation, decision: decision.as_str() };
         self.duration.get_or_create(&labels).observe(took.as_secs_f64());
@@ -241,7 +239,8 @@ mod tests {
     #[test]
     fn a_family_does_not_grow_without_end() {
         let uses = Bounded::<UseLabels>::default();
-        let labels = |name: String| UseLabels { kind: "Exemption".into(), exemption: name, check: "privileged" };
+        let labels =
+            |name: String| UseLabels { kind: "Exemption".into(), exemption: name, check: "privileged" };
         for number in 0..MOST + 10 {
             uses.count(labels(number.to_string()), |labels| UseLabels { exemption: OTHER.into(), ..labels });
         }

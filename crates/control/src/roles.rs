@@ -73,7 +73,8 @@ impl Roles {
         for subject in &subjects {
             self.by_subject.entry(subject.clone()).or_default().insert(key.clone());
         }
-        let grant = Grant { namespace: namespace.to_owned(), cluster, role: text("/roleRef/name").to_owned() };
+        let grant =
+            Grant { namespace: namespace.to_owned(), cluster, role: text("/roleRef/name").to_owned() };
         self.bindings.insert(key, (grant, subjects));
     }
 
@@ -172,11 +173,7 @@ pub async fn watch_roles(
     token.run_until_cancelled(follow).await;
 }
 
-async fn follow_bindings(
-    client: &Client,
-    roles: &watch::Sender<Option<Arc<Roles>>>,
-    shown: &[Condition; 2],
-) {
+async fn follow_bindings(client: &Client, roles: &watch::Sender<Option<Arc<Roles>>>, shown: &[Condition; 2]) {
     let watched = |kind, plural| Watched::all(client.clone(), resource(GROUP, "v1", kind, plural));
     let [own, cluster] = shown.clone();
     let mut own = watched("RoleBinding", "rolebindings").follow(own);
@@ -233,7 +230,12 @@ mod tests {
         let mut roles = Roles::default();
         let account = json!([{"kind": "ServiceAccount", "name": "web"}]);
         roles.insert(&binding("shop", "a", ("Role", "reader"), account.clone()));
-        roles.insert(&binding("shop", "b", ("ClusterRole", "edit"), json!([{"kind": "Group", "name": "devs"}])));
+        roles.insert(&binding(
+            "shop",
+            "b",
+            ("ClusterRole", "edit"),
+            json!([{"kind": "Group", "name": "devs"}]),
+        ));
         roles.insert(&binding("", "c", ("ClusterRole", "admin"), json!([{"kind": "User", "name": "root"}])));
         roles.insert(&binding("", "d", ("ClusterRole", "none"), account));
         let of = |name: &str, groups: &[&str], namespace: &str| roles.of(&user(name, groups), namespace);

@@ -6,6 +6,7 @@
 //! client     a kube client with bounds, and errors that name the likely cause
 //! admin      /healthz /readyz /metrics on TCP; any router on a unix socket
 //! serve      the accept loop beneath admin and TLS: limits, timeouts, drain
+//! lease      one leader among replicas
 //! tls        certificates that change while connections live; a self-managed authority
 //! machine    clock, randomness, names and YAML for policies (feature `policy`)
 //! watch      lists and watches as loose JSON
@@ -15,6 +16,7 @@
 pub mod admin;
 pub mod backoff;
 pub mod client;
+pub mod lease;
 pub mod log;
 #[cfg(feature = "policy")]
 pub mod machine;

@@ -72,7 +72,9 @@ mod tests {
         for (query, expected) in table {
             let found = Deadline::of(query).map_err(drop).map(|deadline| deadline.left().as_millis());
             match (found, expected) {
-                (Ok(found), Ok(expected)) => assert!((expected - 50..=expected).contains(&found), "{query:?}"),
+                (Ok(found), Ok(expected)) => {
+                    assert!((expected - 50..=expected).contains(&found), "{query:?}")
+                }
                 (found, expected) => assert_eq!(found, expected, "{query:?}"),
             }
         }

@@ -75,8 +75,7 @@ fn answer(request: &Request<'_>, checked: Checked) -> Answer {
         Checked::Forbidden(why) => {
             let (resource, group) = (&request.resource.resource, &request.resource.group);
             let message = format!("{resource}.{group} {:?} is forbidden: {why}", &*request.name);
-            answer.refusal =
-                Some(Refusal { code: 403, reason: "Forbidden", message, causes: Vec::new() });
+            answer.refusal = Some(Refusal { code: 403, reason: "Forbidden", message, causes: Vec::new() });
         }
         Checked::Usable(mut warnings) => {
             let more = warnings.len().saturating_sub(MOST_WARNINGS);

@@ -7,6 +7,8 @@ mod denial;
 mod faults;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use meshward_policy::kyverno::matching::{Gvk, KindSelector, UserInfo};
 use meshward_policy::kyverno::policy::{
@@ -24,6 +26,9 @@ use crate::review::{Answer, Request};
 
 /// What the API server waits for a webhook by default, in seconds: policies that say nothing else.
 pub const DEFAULT_TIMEOUT: i32 = 10;
+
+/// A policy that takes longer has a loop over something large, or waits.
+const SLOW: Duration = Duration::from_millis(20);
 
 /// Policies that are asked by one webhook: those of one failure policy and timeout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -118,11 +123,17 @@ impl Judge for Policies {
         if policies.is_empty() {
             return Ok(Verdict::default());
         }
+        if !asker.waits() && policies.iter().any(|loaded| loaded.slow.load(Ordering::Relaxed)) {
+            return Err(Stop::Waits);
+        }
         let target = Target::read(request, &snapshot, gvk.clone(), asker)?;
         let mut said = Vec::with_capacity(policies.len());
         for loaded in policies {
             if asker.deadline().passed() && !said.iter().any(|one: &Said| self.refuses(one)) {
-                return Err(Stop::Failed(format!("not decided in time, policy {} is left", loaded.policy.key())));
+                return Err(Stop::Failed(format!(
+                    "not decided in time, policy {} is left",
+                    loaded.policy.key()
+                )));
             }
             let rules = self.rules(loaded, &target, asker);
             if asker.missed() {
@@ -158,19 +169,26 @@ impl Policies {
             lookup: &lookup,
             environment: asker,
         };
+        let began = Instant::now();
         let evaluated = guarded(|| {
             #[cfg(feature = "faults")]
             faults::strike(&loaded.annotations);
             loaded.policy.report(&input)
         });
+        loaded.slow.store(began.elapsed() > SLOW, Ordering::Relaxed);
         let reports = evaluated.unwrap_or_else(|panic| {
             self.metrics.panicked();
             tracing::error!(policy = loaded.policy.key(), "the evaluation panicked: {panic}");
             panicked(&loaded.policy, &panic)
         });
-        let action =
-            |rule: &str| loaded.policy.action(rule, &target.request.namespace, target.labels());
-        reports.into_iter().map(|report| { let action = action(&report.result.rule); (report, action) }).collect()
+        let action = |rule: &str| loaded.policy.action(rule, &target.request.namespace, target.labels());
+        reports
+            .into_iter()
+            .map(|report| {
+                let action = action(&report.result.rule);
+                (report, action)
+            })
+            .collect()
     }
 
     /// Whether what a policy said refuses the request.
@@ -292,8 +310,12 @@ fn panicked(policy: &Policy, panic: &str) -> Vec<RuleReport> {
         status: Status::Error,
         message: format!("the evaluation panicked: {panic}"),
     };
-    let report =
-        |rule| RuleReport { result: result(rule), exceptions: Vec::new(), properties: Vec::new(), standard: None };
+    let report = |rule| RuleReport {
+        result: result(rule),
+        exceptions: Vec::new(),
+        properties: Vec::new(),
+        standard: None,
+    };
     policy.rules().filter(|rule| !rule.generated).map(|rule| report(rule.name)).collect()
 }
 

@@ -65,8 +65,7 @@ pub fn read_configuration(path: &Path) -> Result<Configuration, ConfigurationErr
         Some(Err(error)) => return Err(unread(error.to_string())),
         None => return Err(unread("it is empty".to_owned())),
     };
-    Configuration::from_value(&document)
-        .map_err(|errors| ConfigurationError::Invalid { path: at(), errors })
+    Configuration::from_value(&document).map_err(|errors| ConfigurationError::Invalid { path: at(), errors })
 }
 
 #[cfg(test)]

@@ -116,7 +116,9 @@ impl Shell {
             Ok(Err(error)) => Err(Fault { kind: "failed", text: error.to_string() }),
             Ok(Ok(judged)) => self.caught(judged)?.map_err(|stop| match stop {
                 Stop::Failed(text) => Fault { kind: "failed", text },
-                Stop::Waits => Fault { kind: "deadline", text: "what was asked for did not come in time".into() },
+                Stop::Waits => {
+                    Fault { kind: "deadline", text: "what was asked for did not come in time".into() }
+                }
             }),
         }
     }
@@ -161,9 +163,29 @@ impl Shell {
             tracing::error!(webhook, operation, resource, subresource, namespace, name, uid, kind, "{text}");
         } else if let Some(refusal) = &answer.refusal {
             let why = refusal.message.trim().lines().next().unwrap_or_default();
-            tracing::info!(webhook, operation, resource, subresource, namespace, name, uid, ?took, "refused: {why}");
+            tracing::info!(
+                webhook,
+                operation,
+                resource,
+                subresource,
+                namespace,
+                name,
+                uid,
+                ?took,
+                "refused: {why}"
+            );
         } else {
-            tracing::debug!(webhook, operation, resource, subresource, namespace, name, uid, ?took, "allowed");
+            tracing::debug!(
+                webhook,
+                operation,
+                resource,
+                subresource,
+                namespace,
+                name,
+                uid,
+                ?took,
+                "allowed"
+            );
         }
     }
 }
@@ -186,7 +208,8 @@ fn faulty(judge: &dyn Judge, fault: &Fault) -> Answer {
             answer.warnings.push(format!("not checked by {}: {}", judge.name(), fault.text));
         }
         OnFault::Refuse => {
-            let message = format!("cannot be checked, and what is not checked is not let through: {}", fault.text);
+            let message =
+                format!("cannot be checked, and what is not checked is not let through: {}", fault.text);
             let causes = Vec::new();
             answer.refusal = Some(Refusal { code: 500, reason: "InternalError", message, causes });
         }

@@ -102,7 +102,8 @@ impl Judge for Standards {
         }
         let snapshot = self.live.snapshot();
         let own = resource == ("", "namespaces");
-        let namespace = if own { Err("of no namespace".to_owned()) } else { labelled(request, &snapshot, asker)? };
+        let namespace =
+            if own { Err("of no namespace".to_owned()) } else { labelled(request, &snapshot, asker)? };
         let wanted = own || namespace.as_ref().map_or(true, |namespace| self.asks(&**namespace));
         let unread = |error: serde_json::Error| Stop::Failed(format!("the object cannot be read: {error}"));
         let (object, old_object) = match wanted && !self.scope.leaves_alone(&request.namespace) || own {
@@ -208,7 +209,9 @@ impl Standards {
         let origins = asked.snapshot.exemptions.origins();
         let exemptions: Vec<ExemptionUse> = used
             .iter()
-            .filter_map(|(index, check)| Some(ExemptionUse { exemption: origins.get(*index)?.clone(), check }))
+            .filter_map(|(index, check)| {
+                Some(ExemptionUse { exemption: origins.get(*index)?.clone(), check })
+            })
             .collect();
         exemptions.iter().for_each(|one| self.metrics.exemption_used(&one.exemption, one.check));
         (!exemptions.is_empty() && !asked.request.is_dry_run()).then(|| Observed {

@@ -98,7 +98,7 @@ pub struct Objects {
 impl Objects {
     /// Keeps the objects of a kind as the API server has them, until `token` is cancelled.
     pub async fn watch(self, kind: Kind, readiness: Readiness, token: CancellationToken) {
-        let shown = readiness.require(kind.plural, "waiting for the API server to list them");
+        let shown = readiness.require_at_first(kind.plural, "waiting for the API server to list them");
         token.run_until_cancelled(self.follow(kind, shown)).await;
     }
 

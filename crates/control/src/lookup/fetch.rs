@@ -76,7 +76,9 @@ pub(super) async fn fetch_up_to(
         let status = response.status();
         let text = Limited::new(response.into_body(), largest).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() {
-                return failed(format!("response length must be less than max allowed response length of {largest}"));
+                return failed(format!(
+                    "response length must be less than max allowed response length of {largest}"
+                ));
             }
             failed(error.to_string())
         })?;
@@ -87,7 +89,8 @@ pub(super) async fn fetch_up_to(
     if !status.is_success() {
         return Err(refused(call, status, &text));
     }
-    let value = serde_json::from_slice(&text).map_err(|error| failed(format!("the answer is no JSON: {error}")))?;
+    let value =
+        serde_json::from_slice(&text).map_err(|error| failed(format!("the answer is no JSON: {error}")))?;
     Ok((value, text.len()))
 }
 

@@ -23,7 +23,9 @@ pub(super) fn value(asker: &Asker<'_>, name: &str, namespace: &str) -> Result<Va
         return Err("no name is given".to_owned());
     }
     if !namespace.is_empty() {
-        return Err(format!("a policy of namespace {namespace} may not use global context, which shows the cluster"));
+        return Err(format!(
+            "a policy of namespace {namespace} may not use global context, which shows the cluster"
+        ));
     }
     let (entry, projection) = name.split_once('.').unwrap_or((name, ""));
     let definition = definition(asker, entry)?;
@@ -35,7 +37,8 @@ pub(super) fn value(asker: &Asker<'_>, name: &str, namespace: &str) -> Result<Va
     let named = |one: &&Value| one.get("name").is_some_and(|name| name == projection);
     let found = projections.into_iter().flatten().find(named);
     let written = found.and_then(|found| found.get("jmesPath")?.as_str());
-    let written = written.ok_or_else(|| format!("GlobalContextEntry {entry} has no projection {projection:?}"))?;
+    let written =
+        written.ok_or_else(|| format!("GlobalContextEntry {entry} has no projection {projection:?}"))?;
     let failed = |error: String| format!("projection {projection:?} of GlobalContextEntry {entry}: {error}");
     let expression =
         Expression::parse(written, Dialect::Kyverno).map_err(|error| failed(error.to_string()))?;
@@ -60,7 +63,8 @@ fn definition(asker: &Asker<'_>, name: &str) -> Result<Value, String> {
 fn source(asker: &Asker<'_>, name: &str, definition: &Value) -> Result<Value, String> {
     let text = |pointer: &str| definition.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     if let Some(resource) = definition.pointer("/spec/kubernetesResource").filter(|value| value.is_object()) {
-        let member = |name: &str| path::escape(resource.get(name).and_then(Value::as_str).unwrap_or_default());
+        let member =
+            |name: &str| path::escape(resource.get(name).and_then(Value::as_str).unwrap_or_default());
         let root = match member("group").as_str() {
             "" => format!("/api/{}", member("version")),
             group => format!("/apis/{group}/{}", member("version")),

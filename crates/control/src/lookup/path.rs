@@ -31,7 +31,8 @@ pub(super) fn check(path: &str, namespace: &str) -> Result<(), String> {
     let own = path.split(['?', '#']).next().unwrap_or_default();
     let steps: Vec<&str> = own.split('/').skip(1).collect();
     // What a proxy or the API server would read in another way is not worth interpreting.
-    let plain = |step: &&str| !step.is_empty() && *step != "." && *step != ".." && !step.contains(['%', '\\']);
+    let plain =
+        |step: &&str| !step.is_empty() && *step != "." && *step != ".." && !step.contains(['%', '\\']);
     let trimmed = steps.strip_suffix(&[""]).unwrap_or(&steps);
     if let Some(step) = trimmed.iter().find(|step| !plain(step)) {
         return Err(format!("path {path} has the step {step:?}, which a namespaced policy may not use"));

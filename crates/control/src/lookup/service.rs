@@ -93,9 +93,13 @@ fn is_of(host: &str, namespace: &str) -> bool {
 impl Call {
     fn read(service: &Value, call: &Value) -> Result<Self, String> {
         let text = |name: &str| service.get(name).and_then(Value::as_str).unwrap_or_default();
-        let uri: Uri = text("url").parse().map_err(|error| format!("service.url {:?}: {error}", text("url")))?;
+        let uri: Uri =
+            text("url").parse().map_err(|error| format!("service.url {:?}: {error}", text("url")))?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none() {
-            return Err(format!("service.url {:?}, accepted: http://HOST/PATH or https://HOST/PATH", text("url")));
+            return Err(format!(
+                "service.url {:?}, accepted: http://HOST/PATH or https://HOST/PATH",
+                text("url")
+            ));
         }
         let headers = service.get("headers").and_then(Value::as_array).into_iter().flatten();
         let headers = headers.map(|header| {
@@ -147,7 +151,8 @@ impl Call {
 impl Services {
     async fn ask(&self, call: Call) -> Result<Value, String> {
         let secure = call.uri.scheme_str() == Some("https");
-        let host = call.uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let host =
+            call.uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = call.uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let request = call.request()?;
         let tls = if secure { Some(call.tls()?) } else { None };
@@ -273,7 +278,14 @@ mod tests {
             let posted = ask(&outside, format!("{at}/post"), post, "").unwrap();
             let elsewhere = ask(&outside, format!("{at}/get"), json!({}), "shop").unwrap_err();
             let https = ask(&outside, "https://x.y/".into(), json!({}), "").unwrap_err();
-            (refused, get("/get").unwrap(), posted, [get("/text"), get("/gone")].map(Result::unwrap_err), elsewhere, https)
+            (
+                refused,
+                get("/get").unwrap(),
+                posted,
+                [get("/text"), get("/gone")].map(Result::unwrap_err),
+                elsewhere,
+                https,
+            )
         });
         let (refused, got, posted, [text, gone], elsewhere, https) = answers.await.unwrap();
         assert!(refused.contains("127.0.0.1 is not called"), "{refused}");

@@ -14,7 +14,11 @@ const PLACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/admission"
 fn read(path: &Path) -> Value {
     let text = std::fs::read(path).unwrap();
     let options = Options { spans: false, ..Options::default() };
-    Documents::new(&text, options).next().unwrap().unwrap_or_else(|error| panic!("{}: {error}", path.display())).value
+    Documents::new(&text, options)
+        .next()
+        .unwrap()
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        .value
 }
 
 fn list(value: &Value) -> Vec<Value> {
@@ -79,7 +83,8 @@ fn summary(response: &Value) -> Value {
             summary[name] = status[name].clone();
         }
     }
-    let causes: Vec<Value> = list(&status["details"]["causes"]).iter().map(|cause| cause["field"].clone()).collect();
+    let causes: Vec<Value> =
+        list(&status["details"]["causes"]).iter().map(|cause| cause["field"].clone()).collect();
     if !causes.is_empty() {
         summary["fields"] = Value::from(causes);
     }

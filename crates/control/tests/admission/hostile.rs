@@ -8,8 +8,12 @@ use serde_json::{Value, json};
 
 use crate::world::{Made, World, post, request};
 
-const PATHS: [&str; 4] =
-    ["/validate/policies/fail", "/validate/standards/enforce", "/validate/standards/advise", "/validate/objects"];
+const PATHS: [&str; 4] = [
+    "/validate/policies/fail",
+    "/validate/standards/enforce",
+    "/validate/standards/advise",
+    "/validate/objects",
+];
 
 fn world() -> World {
     let policy = |name: &str, validate: Value| {
@@ -20,9 +24,15 @@ fn world() -> World {
         "name": "shop", "labels": {"meshward.dev/enforce": "restricted", "pod-security.kubernetes.io/warn": "baseline"}}});
     let objects = vec![
         namespace,
-        policy("pattern", json!({"failureAction": "Enforce", "pattern": {"metadata": {"labels": {"a": "?*"}}}})),
-        policy("deny", json!({"deny": {"conditions": {"any": [
-            {"key": "{{ request.object.metadata.name || '' }}", "operator": "Equals", "value": "{{ request.name }}x"}]}}})),
+        policy(
+            "pattern",
+            json!({"failureAction": "Enforce", "pattern": {"metadata": {"labels": {"a": "?*"}}}}),
+        ),
+        policy(
+            "deny",
+            json!({"deny": {"conditions": {"any": [
+            {"key": "{{ request.object.metadata.name || '' }}", "operator": "Equals", "value": "{{ request.name }}x"}]}}}),
+        ),
     ];
     World::new(Made { objects, pod_security_labels: true, ..Made::default() })
 }
@@ -34,7 +44,8 @@ fn value() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
-        "Pod|Namespace|ClusterPolicy|Exemption|v1|restricted|\\{\\{ request.object \\}\\}|\\PC{0,6}".prop_map(Value::from),
+        "Pod|Namespace|ClusterPolicy|Exemption|v1|restricted|\\{\\{ request.object \\}\\}|\\PC{0,6}"
+            .prop_map(Value::from),
     ];
     let keys = "apiVersion|kind|metadata|name|namespace|labels|annotations|spec|containers|image|securityContext|\
                 capabilities|add|volumes|hostPath|template|rules|match|validate|entries|allow|meshward.dev/enforce";
@@ -49,7 +60,9 @@ fn value() -> impl Strategy<Value = Value> {
 
 fn asked<T>(run: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(10), run).await.expect("an answer in time") })
+    runtime.block_on(async {
+        tokio::time::timeout(Duration::from_secs(10), run).await.expect("an answer in time")
+    })
 }
 
 proptest! {
@@ -120,6 +133,7 @@ async fn a_corpus_of_odd_reviews() {
         let (status, _) = world.send(post(path, nested.clone())).await;
         assert!(status == StatusCode::BAD_REQUEST || status == StatusCode::OK, "{status}");
     }
-    let twice = r#"{"apiVersion": "admission.k8s.io/v1", "apiVersion": "admission.k8s.io/v1", "request": null}"#;
+    let twice =
+        r#"{"apiVersion": "admission.k8s.io/v1", "apiVersion": "admission.k8s.io/v1", "request": null}"#;
     assert_eq!(world.send(post(PATHS[0], twice.to_owned())).await.0, StatusCode::BAD_REQUEST);
 }

@@ -63,7 +63,11 @@ async fn bodies_that_are_no_review_are_refused() {
         }
     }
     assert_eq!(world.send(post(PATHS[0], review())).await.0, StatusCode::OK);
-    assert!(world.scraped().contains(r#"meshward_review_errors_total{kind="malformed"} 35"#), "{}", world.scraped());
+    assert!(
+        world.scraped().contains(r#"meshward_review_errors_total{kind="malformed"} 35"#),
+        "{}",
+        world.scraped()
+    );
 }
 
 #[tokio::test]
@@ -81,15 +85,43 @@ async fn the_rest_of_http_is_refused_in_plain_words() {
         (build(Method::GET, PATHS[0], json, Body::empty()), 405, "found GET, accepted: POST"),
         (build(Method::PUT, PATHS[4], json, Body::from(review())), 405, "found PUT, accepted: POST"),
         (build(Method::POST, "/", json, Body::from(review())), 404, "there is no webhook \"/\""),
-        (build(Method::POST, "/validate/policies/maybe", json, Body::from(review())), 404, "/validate/policies/maybe"),
-        (build(Method::POST, "/validate/policies/fail/31", json, Body::from(review())), 404, "there is no webhook"),
-        (build(Method::POST, "/validate/policies/fail/1/2", json, Body::from(review())), 404, "there is no webhook"),
+        (
+            build(Method::POST, "/validate/policies/maybe", json, Body::from(review())),
+            404,
+            "/validate/policies/maybe",
+        ),
+        (
+            build(Method::POST, "/validate/policies/fail/31", json, Body::from(review())),
+            404,
+            "there is no webhook",
+        ),
+        (
+            build(Method::POST, "/validate/policies/fail/1/2", json, Body::from(review())),
+            404,
+            "there is no webhook",
+        ),
         (build(Method::POST, "/validate/objects/", json, Body::from(review())), 404, "there is no webhook"),
         (build(Method::POST, PATHS[0], None, Body::from(review())), 415, "found Content-Type \"\""),
-        (build(Method::POST, PATHS[0], Some("text/plain"), Body::from(review())), 415, "accepted: application/json"),
-        (build(Method::POST, PATHS[0], Some("Application/JSON; charset=utf-8"), Body::from(review())), 200, "7a"),
-        (build(Method::POST, "/validate/objects?timeout=soon", json, Body::from(review())), 400, "timeout=soon"),
-        (build(Method::POST, "/validate/objects?timeout=-3s", json, Body::from(review())), 400, "a duration such as 10s"),
+        (
+            build(Method::POST, PATHS[0], Some("text/plain"), Body::from(review())),
+            415,
+            "accepted: application/json",
+        ),
+        (
+            build(Method::POST, PATHS[0], Some("Application/JSON; charset=utf-8"), Body::from(review())),
+            200,
+            "7a",
+        ),
+        (
+            build(Method::POST, "/validate/objects?timeout=soon", json, Body::from(review())),
+            400,
+            "timeout=soon",
+        ),
+        (
+            build(Method::POST, "/validate/objects?timeout=-3s", json, Body::from(review())),
+            400,
+            "a duration such as 10s",
+        ),
         (build(Method::POST, "/validate/objects?timeout=5s", json, Body::from(review())), 200, "7a"),
     ];
     for (request, status, text) in table {
@@ -131,7 +163,11 @@ async fn slow_and_broken_clients_are_let_go() {
     let text = String::from_utf8(text).unwrap();
     assert_eq!(status, StatusCode::REQUEST_TIMEOUT, "{text}");
     assert!(text.contains("did not arrive within"), "{text}");
-    assert!((Duration::from_millis(500)..Duration::from_secs(1)).contains(&began.elapsed()), "{:?}", began.elapsed());
+    assert!(
+        (Duration::from_millis(500)..Duration::from_secs(1)).contains(&began.elapsed()),
+        "{:?}",
+        began.elapsed()
+    );
     let broken = futures::stream::iter([Ok(Bytes::from("{")), Err(std::io::Error::other("reset"))]);
     let (status, text) = world.send(post(PATHS[0], Body::from_stream(broken))).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);

@@ -9,12 +9,14 @@ use axum::body::Body;
 use axum::http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use kube::Client;
+use meshward_control::admission::swap::Swapper;
 use meshward_control::admission::{Parts, Scope, router};
 use meshward_control::live::{Granting, Live, Snapshot};
 use meshward_control::lookup::Outside;
 use meshward_control::metrics::Metrics;
 use meshward_control::observed::Observed;
 use meshward_control::roles::Roles;
+use meshward_mesh::{SwapOptions, WaitUser};
 use meshward_policy::psa::Configuration;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
@@ -45,11 +47,14 @@ impl World {
         let live = Live::default();
         let granting = Granting::new(made.granting);
         let snapshot = Snapshot::of(&made.objects, &granting);
+        let broken: Vec<_> = snapshot.policies.broken().collect();
+        assert!(broken.is_empty(), "{broken:?}");
         live.change(|now| *now = snapshot);
         let mut roles = Roles::default();
-        let bindings = made.objects.iter().filter(|object| {
-            object["kind"].as_str().is_some_and(|kind| kind.ends_with("RoleBinding"))
-        });
+        let bindings = made
+            .objects
+            .iter()
+            .filter(|object| object["kind"].as_str().is_some_and(|kind| kind.ends_with("RoleBinding")));
         bindings.for_each(|binding| roles.insert(binding));
         let (sender, roles) = watch::channel(Some(Arc::new(roles)));
         let outside = Arc::new(Outside::new(Some(api_server(made.api)), roles));
@@ -60,6 +65,7 @@ impl World {
             outside,
             observed,
             metrics: metrics.clone(),
+            swapper: Swapper::new(SwapOptions::default(), || WaitUser::Ordinary, made.excluded.clone()),
             scope: Scope::new(made.excluded),
             granting,
             configuration: made.configuration,
@@ -76,7 +82,8 @@ impl World {
 
     /// The `response` of a review.
     pub(crate) async fn review(&self, path: &str, request: &Value) -> Value {
-        let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request});
+        let review =
+            json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request});
         let (status, body) = self.send(post(path, review.to_string())).await;
         assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&body));
         let answer: Value = serde_json::from_slice(&body).unwrap();
@@ -111,7 +118,9 @@ fn api_server(answers: BTreeMap<String, Value>) -> Client {
                     (status["code"].as_u64().unwrap_or(500), Value::Object(status.clone()))
                 }
                 Some(body) => (200, body.clone()),
-                None => (404, json!({"kind": "Status", "code": 404, "message": format!("{asked}: not found")})),
+                None => {
+                    (404, json!({"kind": "Status", "code": 404, "message": format!("{asked}: not found")}))
+                }
             };
             let status = StatusCode::from_u16(u16::try_from(code).unwrap()).unwrap();
             let response = Response::builder().status(status).body(Body::from(body.to_string())).unwrap();
@@ -125,16 +134,18 @@ fn api_server(answers: BTreeMap<String, Value>) -> Client {
 pub(crate) fn request(given: &Value) -> Value {
     let object = given.get("object").filter(|object| !object.is_null());
     let about = object.or(given.get("oldObject")).cloned().unwrap_or_default();
-    let (group, version) = about["apiVersion"].as_str().unwrap_or("v1").split_once('/').unwrap_or((
-        "",
-        about["apiVersion"].as_str().unwrap_or("v1"),
-    ));
+    let (group, version) = about["apiVersion"]
+        .as_str()
+        .unwrap_or("v1")
+        .split_once('/')
+        .unwrap_or(("", about["apiVersion"].as_str().unwrap_or("v1")));
     let kind = about["kind"].as_str().unwrap_or("Pod");
     let plural = match kind.to_lowercase() {
         plural if plural.ends_with('y') => format!("{}ies", plural.trim_end_matches('y')),
         plural => format!("{plural}s"),
     };
-    let namespace = if kind == "Namespace" { &about["metadata"]["name"] } else { &about["metadata"]["namespace"] };
+    let namespace =
+        if kind == "Namespace" { &about["metadata"]["name"] } else { &about["metadata"]["namespace"] };
     let mut request = json!({
         "uid": "7a", "operation": "CREATE",
         "kind": {"group": group, "version": version, "kind": kind},

@@ -12,6 +12,7 @@ mod compile;
 mod evaluate;
 mod exception;
 mod lint;
+mod operations;
 mod refuse;
 mod report;
 mod resource;

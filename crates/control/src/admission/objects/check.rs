@@ -153,7 +153,8 @@ fn operators(value: &Value, path: &str, warnings: &mut Vec<String>) {
             if map.contains_key("value")
                 && let Some((name, instead)) = OPERATORS.iter().find(|(name, _)| *name == operator)
             {
-                warnings.push(format!("{path}.operator: {name} is deprecated by Kyverno, instead: {instead}"));
+                warnings
+                    .push(format!("{path}.operator: {name} is deprecated by Kyverno, instead: {instead}"));
             }
             map.iter().for_each(|(key, value)| operators(value, &format!("{path}.{key}"), warnings));
         }

@@ -31,8 +31,9 @@ pub(super) fn refusal(subject: Subject, said: &[Said]) -> Refusal {
     };
     let yaml = to_yaml(&Value::Object(failures.into_iter().map(policy).collect::<Map<_, _>>()));
     let Subject { kind, namespace, name, .. } = subject;
-    let mut message =
-        format!("\n\nresource {kind}/{namespace}/{name} was blocked due to the following policies \n\n{yaml}");
+    let mut message = format!(
+        "\n\nresource {kind}/{namespace}/{name} was blocked due to the following policies \n\n{yaml}"
+    );
     if message.len() > LONGEST {
         let end = (0..=LONGEST).rev().find(|at| message.is_char_boundary(*at)).unwrap_or_default();
         message.truncate(end);

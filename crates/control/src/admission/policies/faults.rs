@@ -11,12 +11,13 @@ const PANIC: &str = "faults.meshward.dev/panic";
 const SLEEP: &str = "faults.meshward.dev/sleep";
 
 /// Does what a policy's annotations ask for.
+#[allow(clippy::panic, reason = "that is what it is for")]
 pub(super) fn strike(annotations: &Value) {
     let text = |name: &str| annotations.get(name).and_then(Value::as_str);
     if let Some(milliseconds) = text(SLEEP).and_then(|text| text.parse().ok()) {
         std::thread::sleep(Duration::from_millis(milliseconds));
     }
     if let Some(text) = text(PANIC) {
-        std::panic::panic_any(text.to_owned());
+        panic!("{text}");
     }
 }

@@ -37,9 +37,12 @@ pub(super) fn sentence(
     Some(format!("; {} {} does not apply: {}", origin.kind, origin.key(), misses.join(", ")))
 }
 
-/// What is for another namespace is nobody's business here.
+/// What is for another namespace is nobody's business here; what is for another field was meant only if all else fits.
 fn is_meant(near: &NearMiss) -> bool {
-    near.misses.len() <= MOST && near.misses.iter().all(|miss| miss.part != Trait::Namespace)
+    let misses = |part| near.misses.iter().any(|miss| miss.part == part);
+    near.misses.len() <= MOST
+        && !misses(Trait::Namespace)
+        && (near.misses.len() == 1 || !misses(Trait::Field))
 }
 
 fn told(miss: &Miss) -> String {
