@@ -57,10 +57,20 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
 - name: MESHWARD_SERVICE_NAME
   value: {{ include "meshward.control" . }}
+- name: MESHWARD_CLUSTER_ROLE
+  value: {{ include "meshward.controlClusterName" . }}
 - name: MESHWARD_LISTEN
   value: "[::]:{{ .Values.controller.ports.webhooks }}"
 - name: MESHWARD_ADMIN_LISTEN
   value: "[::]:{{ .Values.controller.ports.admin }}"
+{{- if .Values.controller.certManager.enabled }}
+- name: MESHWARD_TLS_CERT
+  value: /etc/meshward/tls/tls.crt
+- name: MESHWARD_TLS_KEY
+  value: /etc/meshward/tls/tls.key
+- name: MESHWARD_CA_FILE
+  value: /etc/meshward/tls/ca.crt
+{{- end }}
 {{- range $name, $value := .Values.controller.config }}
 {{- if ne (toString $value) "" }}
 - name: MESHWARD_{{ $name | upper | replace "-" "_" }}
@@ -100,17 +110,12 @@ yes
 {{- end -}}
 {{- end -}}
 
-{{/* The webhook configurations that the controller writes, by their names. */}}
-{{- define "meshward.configurationPrefix" -}}
-{{- $name := include "meshward.control" . -}}
-{{- if eq $name "meshward-control" -}}meshward{{- else -}}{{ $name }}{{- end -}}
+{{/* The controller's webhook configurations are named after its Service where that has another name than usual. */}}
+{{- define "meshward.configurations" -}}
+{{- $control := include "meshward.control" .context -}}
+{{- $names := list -}}
+{{- range .of -}}
+{{- $names = append $names (eq $control "meshward-control" | ternary . (printf "%s.%s" . $control)) -}}
 {{- end -}}
-
-{{- define "meshward.mutatingConfigurations" -}}
-{{- printf "[%s-swap]" (include "meshward.configurationPrefix" .) -}}
-{{- end -}}
-
-{{- define "meshward.validatingConfigurations" -}}
-{{- $prefix := include "meshward.configurationPrefix" . -}}
-{{- printf "[%s-policies, %s-standards, %s-objects]" $prefix $prefix $prefix -}}
+{{- printf "[%s]" (join ", " $names) -}}
 {{- end -}}

@@ -15,7 +15,7 @@ pub(crate) fn schema() -> Value {
             },
             "conditions": conditions(),
             "podsSaved": {
-                "type": "integer", "format": "int64", "minimum": 0,
+                "type": "integer", "format": "int64",
                 "description": "How many pods would have been found at fault without it.",
             },
             "lastUsed": {

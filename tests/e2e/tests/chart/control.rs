@@ -17,6 +17,29 @@ fn deployment(name: &str) -> Value {
     of_kind(&of_component(name, "control"), "Deployment").clone()
 }
 
+/// The Job that runs before the release goes uses what the controller uses, and has an end.
+#[test]
+fn uninstalling_has_an_end() {
+    for name in WITH {
+        let all = objects(name);
+        let job = of_kind(&all, "Job");
+        assert_eq!(job["metadata"]["annotations"]["helm.sh/hook"], "pre-delete", "{name}");
+        assert!(job["spec"]["activeDeadlineSeconds"].as_u64().unwrap() < 300, "{name}: helm gives up first");
+        let (job, control) =
+            (&job["spec"]["template"]["spec"], &deployment(name)["spec"]["template"]["spec"]);
+        assert_eq!(job["containers"][0]["args"], json!(["uninstall"]), "{name}");
+        for field in ["image", "env", "securityContext"] {
+            assert_eq!(job["containers"][0][field], control["containers"][0][field], "{name}: {field}");
+        }
+        assert_eq!(job["serviceAccountName"], control["serviceAccountName"], "{name}");
+        // It must not answer for the controller.
+        let service = of_kind(&all, "Service");
+        let selector = service["spec"]["selector"].as_object().unwrap();
+        let labels = &of_kind(&all, "Job")["spec"]["template"]["metadata"]["labels"];
+        assert!(selector.iter().any(|(key, value)| labels[key] != *value), "{name}");
+    }
+}
+
 /// What the controller's container is told, by variable.
 fn environment(name: &str) -> BTreeMap<String, String> {
     let deployment = deployment(name);
@@ -55,7 +78,7 @@ fn nothing_of_the_controller_is_left_when_it_is_off() {
 fn the_controller_passes_restricted() {
     let restricted = LevelVersion::latest(Level::Restricted);
     for name in WITH {
-        for object in of_component(name, "control") {
+        for object in objects(name).iter().filter(|object| object["kind"] != "DaemonSet") {
             let template = &object["spec"]["template"];
             // The host's network is what the value asks for; all the rest has to hold there too.
             if template.is_null() || template["spec"]["hostNetwork"] == true {
@@ -94,7 +117,19 @@ fn every_setting_of_the_controller_is_a_value_with_its_default() {
 }
 
 /// Settings that the chart makes from other values, or leaves as they are.
-const SHAPED: &[&str] = &["kubeconfig", "namespace", "pod-name", "service-name", "listen", "admin-listen"];
+const SHAPED: &[&str] = &[
+    "kubeconfig",
+    "namespace",
+    "pod-name",
+    "service-name",
+    "service-port",
+    "cluster-role",
+    "listen",
+    "admin-listen",
+    "tls-cert",
+    "tls-key",
+    "ca-file",
+];
 
 /// Whatever is rendered is a setting, and takes the value.
 #[test]
@@ -126,7 +161,7 @@ fn the_controller_takes_the_rendered_environment() {
 
 /// How long it takes to end, at most.
 fn ending(settings: &Settings) -> Duration {
-    settings.shutdown_timeout
+    settings.drain_delay + settings.shutdown_timeout
 }
 
 #[test]

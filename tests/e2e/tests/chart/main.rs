@@ -10,6 +10,7 @@ mod values;
 use std::path::PathBuf;
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -81,6 +82,7 @@ fn every_object_is_one_of_kubernetes() {
             "ClusterRoleBinding" => survives::<ClusterRoleBinding>(&object),
             "DaemonSet" => survives::<DaemonSet>(&object),
             "Deployment" => survives::<Deployment>(&object),
+            "Job" => survives::<Job>(&object),
             "Service" => survives::<Service>(&object),
             "PodDisruptionBudget" => survives::<PodDisruptionBudget>(&object),
             "Role" => survives::<Role>(&object),
@@ -88,7 +90,7 @@ fn every_object_is_one_of_kubernetes() {
             "CustomResourceDefinition" => survives::<CustomResourceDefinition>(&object),
             "NetworkPolicy" => survives::<NetworkPolicy>(&object),
             // Of other projects.
-            "PodMonitor" | "SecurityContextConstraints" => {}
+            "PodMonitor" | "SecurityContextConstraints" | "Issuer" | "Certificate" => {}
             other => panic!("a {other} in the chart, and no type to read it with"),
         }
     }
