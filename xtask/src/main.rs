@@ -4,6 +4,7 @@
 
 mod bench;
 mod chart;
+mod crds;
 mod demo;
 mod deny;
 mod docs;
@@ -72,6 +73,12 @@ enum Verb {
         #[arg(long)]
         bless: bool,
     },
+    /// Write the custom resource definitions of the chart, from the types that are read
+    Crds {
+        /// Change nothing; fail when something is out of date
+        #[arg(long)]
+        check: bool,
+    },
     /// Write the generated parts of the documentation: command reference, man pages, completions
     Docs {
         /// Change nothing; fail when something is out of date
@@ -93,6 +100,7 @@ fn main() -> anyhow::Result<()> {
         Verb::E2e(arguments) => e2e::run(&arguments),
         Verb::Replay { arguments } => e2e::replay(&arguments),
         Verb::Chart { bless } => chart::verb(bless),
+        Verb::Crds { check } => crds::run(check),
         Verb::Docs { check } => docs::run(check),
     }
 }

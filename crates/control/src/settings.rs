@@ -102,6 +102,7 @@ impl Settings {
         hooks::Wishes {
             client,
             excluded_namespaces: self.never_judged(),
+            namespace_selector: self.webhooks.namespace_selector.clone(),
             excluded_kinds: self.policy.exclude_kinds.clone(),
             force_ignore: self.webhooks.force_ignore,
             swap: (!self.swap.no_swap).then_some(self.swap.swap_failure),

@@ -84,7 +84,11 @@ impl Parts {
         let id = lease::identity(&identity.pod_name);
         let (namespace, name) = (&identity.namespace, &identity.service_name);
         let election = Election::new(self.client.clone(), namespace, name, id, self.settings.election());
-        election.owned_by(self.owner.clone())
+        let election = election.owned_by(self.owner.clone());
+        match self.settings.webhooks.remove_webhooks_on_exit {
+            true => election.farewell(remove_on_exit(self.client.clone(), self.settings.instance())),
+            false => election,
+        }
     }
 
     /// Lets us be elected, until the signal: leadership is released at once, so that somebody else leads while we drain.
@@ -167,7 +171,7 @@ impl Parts {
         self.shutdown.spawn("configurations", followed);
 
         let owner = super::owner::cluster(client, &self.settings).await;
-        let target = Target { client: client.clone(), instance: instance.clone(), owner };
+        let target = Target { client: client.clone(), instance, owner };
         let sources = Sources {
             live: self.live.clone(),
             apis,
@@ -181,7 +185,6 @@ impl Parts {
             Writer::new(target, self.settings.hooks(), sources, serving.trusted.clone(), shown.clone());
         writer.register(metrics);
         let (readiness, token, leads) = (self.readiness.clone(), self.shutdown.token(), leading.clone());
-        let (client, remove) = (client.clone(), self.settings.webhooks.remove_webhooks_on_exit);
         self.shutdown.spawn("hooks", async move {
             let led = leads.clone();
             let others = async {
@@ -196,9 +199,6 @@ impl Parts {
             tokio::select! {
                 () = others => {}
                 () = writing => {}
-            }
-            if remove && *led.borrow() {
-                remove_on_exit(&client, &instance).await;
             }
         });
     }
@@ -263,8 +263,8 @@ impl Parts {
     }
 }
 
-async fn remove_on_exit(client: &Client, instance: &Instance) {
-    match hooks::remove_all(client, instance).await {
+async fn remove_on_exit(client: Client, instance: Instance) {
+    match hooks::remove_all(&client, &instance).await {
         Ok(removed) => tracing::info!(removed = removed.join(", "), "webhook configurations removed"),
         Err(error) => tracing::error!(%error, "webhook configurations not removed"),
     }

@@ -1,86 +1,16 @@
-//! What the chart's kept renderings mean, read as the API server reads them. That the chart still renders them is checked
-//! by `cargo xtask chart`, which has helm.
-
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+//! The agent's part.
 
 use std::path::PathBuf;
 
-use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
-use k8s_openapi::api::networking::v1::NetworkPolicy;
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
-use meshward_e2e::Manifest;
 use meshward_node::settings::{SETTINGS, Sources};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-fn chart() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../charts/meshward")
-}
-
-fn read(path: &str) -> Manifest {
-    Manifest::parse(&std::fs::read_to_string(chart().join(path)).unwrap()).unwrap()
-}
-
-fn objects(name: &str) -> Vec<Value> {
-    read(&format!("golden/{name}.yaml")).objects().to_vec()
-}
-
-fn all() -> Vec<Value> {
-    ["default", "openshift", "cni", "everything"].iter().flat_map(|name| objects(name)).collect()
-}
-
-fn of_kind<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
-    objects.iter().find(|object| object["kind"] == kind).unwrap_or_else(|| panic!("no {kind}"))
-}
-
-/// Decoded and written again, nothing may be lost: what is lost is a field that Kubernetes does not have.
-fn survives<T: DeserializeOwned + Serialize>(object: &Value) {
-    let typed: T = serde_json::from_value(object.clone()).unwrap();
-    assert_subset(object, &serde_json::to_value(typed).unwrap(), "");
-}
-
-fn assert_subset(part: &Value, whole: &Value, path: &str) {
-    match (part, whole) {
-        (Value::Object(part), Value::Object(whole)) => {
-            for (key, value) in part {
-                let there =
-                    whole.get(key).unwrap_or_else(|| panic!("{path}/{key} is no field of Kubernetes"));
-                assert_subset(value, there, &format!("{path}/{key}"));
-            }
-        }
-        (Value::Array(part), Value::Array(whole)) => {
-            assert_eq!(part.len(), whole.len(), "{path}");
-            for (index, (part, whole)) in part.iter().zip(whole).enumerate() {
-                assert_subset(part, whole, &format!("{path}/{index}"));
-            }
-        }
-        _ => assert_eq!(part, whole, "{path}"),
-    }
-}
-
-#[test]
-fn every_object_is_one_of_kubernetes() {
-    for object in all() {
-        match object["kind"].as_str().unwrap() {
-            "ServiceAccount" => survives::<ServiceAccount>(&object),
-            "ConfigMap" => survives::<ConfigMap>(&object),
-            "ClusterRole" => survives::<ClusterRole>(&object),
-            "ClusterRoleBinding" => survives::<ClusterRoleBinding>(&object),
-            "DaemonSet" => survives::<DaemonSet>(&object),
-            "NetworkPolicy" => survives::<NetworkPolicy>(&object),
-            // Of other projects.
-            "PodMonitor" | "SecurityContextConstraints" => {}
-            other => panic!("a {other} in the chart, and no type to read it with"),
-        }
-    }
-}
+use super::{chart, of_component, of_kind, read};
 
 #[test]
 fn the_agent_has_two_capabilities_and_no_host_namespace() {
     for name in ["default", "openshift", "cni"] {
-        let objects = objects(name);
+        let objects = of_component(name, "node");
         let spec = &of_kind(&objects, "DaemonSet")["spec"]["template"]["spec"];
         for field in ["hostPID", "hostNetwork", "hostIPC"] {
             assert_eq!(spec[field], Value::Null, "{name} {field}");
@@ -99,7 +29,7 @@ fn the_agent_has_two_capabilities_and_no_host_namespace() {
 
 #[test]
 fn the_agent_may_only_patch_the_status_of_pods() {
-    let objects = objects("default");
+    let objects = of_component("default", "node");
     for rule in of_kind(&objects, "ClusterRole")["rules"].as_array().unwrap() {
         let writes = rule["verbs"]
             .as_array()
@@ -115,7 +45,7 @@ fn the_agent_may_only_patch_the_status_of_pods() {
 #[test]
 fn the_scc_is_no_wider_than_the_daemonset() {
     for name in ["openshift", "everything"] {
-        let objects = objects(name);
+        let objects = of_component(name, "node");
         let spec = &of_kind(&objects, "DaemonSet")["spec"]["template"]["spec"];
         let scc = of_kind(&objects, "SecurityContextConstraints");
         assert_eq!(
@@ -143,7 +73,8 @@ fn the_scc_is_no_wider_than_the_daemonset() {
 /// The node's CNI folders are nobody's business unless the plugin is asked for.
 #[test]
 fn cni_folders_are_mounted_in_cni_mode_only() {
-    let mounts = |name: &str| of_kind(&objects(name), "DaemonSet").to_string().contains("cni-bin");
+    let mounts =
+        |name: &str| of_kind(&of_component(name, "node"), "DaemonSet").to_string().contains("cni-bin");
     assert!(!mounts("default"));
     assert!(mounts("cni"));
 }
@@ -184,7 +115,7 @@ fn every_setting_of_the_agent_is_a_value_with_its_default() {
 #[test]
 fn the_agent_takes_the_rendered_configuration() {
     for name in ["default", "openshift", "cni", "everything"] {
-        let objects = objects(name);
+        let objects = of_component(name, "node");
         let text = of_kind(&objects, "ConfigMap")["data"]["node.yaml"].as_str().unwrap();
         let sources = Sources {
             environment: [("NODE_NAME".into(), "worker".into())].into(),
@@ -206,33 +137,4 @@ fn the_checksum_leaves_out_what_is_reloadable() {
     reloadable.sort_unstable();
     wanted.sort_unstable();
     assert_eq!(reloadable, wanted);
-}
-
-/// Every value has a default and a description, and nothing else is accepted.
-#[test]
-fn schema_and_values_agree() {
-    let schema: Value =
-        serde_json::from_slice(&std::fs::read(chart().join("values.schema.json")).unwrap()).unwrap();
-    let values = read("values.yaml");
-    agree(&schema, &values.objects()[0], "");
-}
-
-fn agree(schema: &Value, values: &Value, path: &str) {
-    // A map with keys of the user's own.
-    let Some(properties) = schema["properties"].as_object() else { return };
-    assert_eq!(schema["additionalProperties"], false, "{path} takes what nobody knows");
-    for (key, property) in properties {
-        let path = format!("{path}.{key}");
-        let is_own =
-            ["updateStrategy", "resources", "probes"].iter().any(|of| path.starts_with(&format!(".{of}.")));
-        if path == ".global" || is_own {
-            continue;
-        }
-        assert!(property["description"].is_string(), "{path} is not described");
-        assert!(!values[key].is_null(), "{path} has no default in values.yaml");
-        agree(property, &values[key], &path);
-    }
-    for key in values.as_object().unwrap().keys() {
-        assert!(properties.contains_key(key), "{path}.{key} is not in the schema");
-    }
 }
