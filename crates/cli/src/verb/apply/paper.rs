@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use meshward_policy::kyverno::policy::RuleReport;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::form::Shape;
 use super::prepare::Prepared;

@@ -6,8 +6,13 @@ use crate::kyverno::variables::expressions;
 use serde_json::Value;
 
 /// Variables about whoever makes a request.
-const ABOUT_USERS: [&str; 5] =
-    ["serviceAccountName", "serviceAccountNamespace", "request.userInfo", "request.roles", "request.clusterRoles"];
+const ABOUT_USERS: [&str; 5] = [
+    "serviceAccountName",
+    "serviceAccountNamespace",
+    "request.userInfo",
+    "request.roles",
+    "request.clusterRoles",
+];
 
 impl Policy {
     /// Whether objects that are there already are checked: the policy is set to, and no rule asks who makes a request.
@@ -25,7 +30,8 @@ impl Policy {
 pub(super) fn asks_who(rule: &Value) -> bool {
     let mut found = Vec::new();
     expressions(rule, &mut found);
-    matches_users(rule) || found.iter().any(|expression| ABOUT_USERS.iter().any(|name| names(expression, name)))
+    matches_users(rule)
+        || found.iter().any(|expression| ABOUT_USERS.iter().any(|name| names(expression, name)))
 }
 
 fn matches_users(rule: &Value) -> bool {

@@ -65,7 +65,9 @@ impl Standard {
                     .containers
                     .iter()
                     .filter_map(|name| image(name))
-                    .map(|image| Image::parse(&image, "docker.io", true).map_or(image, |image| image.to_string()))
+                    .map(|image| {
+                        Image::parse(&image, "docker.io", true).map_or(image, |image| image.to_string())
+                    })
                     .collect();
                 let images = if images.is_empty() { Value::Null } else { json!(images) };
                 json!({"ID": control.id, "Name": control.control, "Images": images})
