@@ -11,13 +11,18 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+<<<<<<< HEAD
 use meshward_kit::lease;
 
 use crate::admission::AdmissionSettings;
 use crate::hooks;
+=======
+use crate::report::ReportSettings;
+use crate::scan::ScanSettings;
+>>>>>>> 8a5a14c (Controller: the scan, policy reports and Events)
 
 pub use certificates::Certificates;
-use values::duration;
+pub(crate) use values::duration;
 pub use values::{Validators, WaitExit, WaitUser};
 pub use webhooks::{FailureMode, Swap, Webhooks};
 
@@ -49,6 +54,12 @@ pub struct Settings {
     /// What TLS is served with
     #[command(flatten)]
     pub certificates: Certificates,
+    /// What is found out about objects that are there already
+    #[command(flatten)]
+    pub scan: ScanSettings,
+    /// How that is told
+    #[command(flatten)]
+    pub reports: ReportSettings,
     /// Form of the log: auto (text on a terminal), text or json
     #[arg(long, env = "MESHWARD_LOG_FORMAT", default_value = "auto", value_enum)]
     pub log_format: meshward_kit::log::Format,

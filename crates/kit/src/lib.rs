@@ -20,8 +20,8 @@ pub mod admin;
 pub mod backoff;
 pub mod bucket;
 pub mod client;
-pub mod lease;
 pub mod events;
+pub mod lease;
 pub mod log;
 #[cfg(feature = "policy")]
 pub mod machine;
