@@ -10,6 +10,7 @@
 //! ```
 
 pub mod admission;
+pub mod background;
 pub mod certificates;
 pub mod events;
 pub mod hooks;

@@ -11,7 +11,6 @@ mod definitions;
 mod namespaces;
 mod objects;
 mod policies;
-mod resources;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,7 +24,6 @@ pub use definitions::{Definitions, watch_definitions};
 pub use namespaces::{Namespaces, watch_namespaces};
 pub use objects::{Granting, KINDS, Kind, Objects};
 pub use policies::{Broken, LoadedPolicy, PolicySet};
-pub use resources::{Resources, Served, watch_resources};
 
 use meshward_policy::exemption::Exemption;
 use meshward_policy::kyverno::policy::Exception;

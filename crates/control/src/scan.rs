@@ -3,7 +3,7 @@
 //! too, and a change of it has only the kinds looked at again that it concerns.
 //!
 //! ```text
-//! Snapshot, Resources ─ plan ─► kinds, each with a fingerprint ─► Follower (list, watch) ─ judge ─► reports
+//! Snapshot, Apis ─ plan ─► kinds, each with a fingerprint ─► Follower (list, watch) ─ judge ─► reports
 //!      ▲ changes, expiry, interval: planned again (debounced)         ▲ fingerprint changed: again     └─► Uses ─► status
 //! ```
 //!
@@ -32,7 +32,8 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
-use crate::live::{Live, Resources, Served, Snapshot};
+use crate::hooks::{Api, Apis};
+use crate::live::{Live, Snapshot};
 use crate::report::Message;
 use follow::{Again, Follower, Means};
 use pace::Pace;
@@ -59,7 +60,7 @@ pub struct Scan {
     /// What is in force.
     pub live: Live,
     /// What the API server serves.
-    pub resources: watch::Receiver<Option<Arc<Resources>>>,
+    pub resources: watch::Receiver<Option<Arc<Apis>>>,
     /// What is never looked at.
     pub rules: Arc<Rules>,
     /// Settings.
@@ -80,7 +81,7 @@ pub struct Scan {
 
 /// A kind that is followed.
 struct Running {
-    served: Served,
+    served: Api,
     fingerprint: u64,
     again: mpsc::Sender<Again>,
     task: AbortHandle,
@@ -153,7 +154,7 @@ impl Going {
     }
 
     /// Makes what is followed what should be.
-    async fn arrange(&mut self, snapshot: &Snapshot, resources: &Resources) {
+    async fn arrange(&mut self, snapshot: &Snapshot, resources: &Apis) {
         let Some(now) = evaluate::now() else { return };
         let planned = plan(snapshot, resources, &self.scan.rules, now);
         self.stop(&planned);

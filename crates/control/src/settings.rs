@@ -10,16 +10,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-
-<<<<<<< HEAD
 use meshward_kit::lease;
 
 use crate::admission::AdmissionSettings;
+use crate::events::EventSettings;
 use crate::hooks;
-=======
 use crate::report::ReportSettings;
 use crate::scan::ScanSettings;
->>>>>>> 8a5a14c (Controller: the scan, policy reports and Events)
 
 pub use certificates::Certificates;
 pub(crate) use values::duration;
@@ -60,6 +57,9 @@ pub struct Settings {
     /// How that is told
     #[command(flatten)]
     pub reports: ReportSettings,
+    /// And to those who look at an object
+    #[command(flatten)]
+    pub events: EventSettings,
     /// Form of the log: auto (text on a terminal), text or json
     #[arg(long, env = "MESHWARD_LOG_FORMAT", default_value = "auto", value_enum)]
     pub log_format: meshward_kit::log::Format,

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use kube::api::ApiResource;
 use meshward_kit::watch::resource;
 
-use crate::live::{Resources, Served};
+use crate::hooks::{Api, Apis};
 
 /// Which API reports are written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
@@ -65,13 +65,12 @@ impl Form {
     }
 
     /// Whether the API server has both kinds, from a definition or from an API server behind it.
-    pub fn is_served(self, resources: &Resources) -> bool {
+    pub fn is_served(self, resources: &Apis) -> bool {
         let served = |namespaced| {
-            let version = |served: &Served| served.gvk.version == self.version();
-            let named = |served: &Served| {
-                served.gvk.group == self.group() && served.plural == self.plural(namespaced)
-            };
-            resources.iter().any(|served| named(served) && version(served))
+            let version = |served: &Api| served.gvk.version == self.version();
+            let named =
+                |served: &Api| served.gvk.group == self.group() && served.plural == self.plural(namespaced);
+            resources.objects().any(|served| named(served) && version(served))
         };
         served(true) && served(false)
     }

@@ -73,15 +73,17 @@ impl Index {
         self.reports.remove(uid);
     }
 
-    /// Those of a kind whose object was not seen.
+    /// Those with results of the scan, of a kind, whose object was not seen.
     pub fn unseen(&self, kind: &str, seen: &HashSet<Box<str>>) -> Vec<Box<str>> {
-        let of = self.reports.iter().filter(|(uid, present)| &*present.kind == kind && !seen.contains(*uid));
+        let of = |present: &Present| &*present.kind == kind && !present.scan.is_empty();
+        let of = self.reports.iter().filter(|(uid, present)| of(present) && !seen.contains(*uid));
         of.map(|(uid, _)| uid.clone()).collect()
     }
 
-    /// Those of kinds that nobody looks at.
+    /// Those with results of the scan, of kinds that nobody looks at.
     pub fn unfollowed(&self, followed: &HashSet<String>) -> Vec<Box<str>> {
-        let of = self.reports.iter().filter(|(_, present)| !followed.contains(&*present.kind));
+        let of = |present: &Present| !followed.contains(&*present.kind) && !present.scan.is_empty();
+        let of = self.reports.iter().filter(|(_, present)| of(present));
         of.map(|(uid, _)| uid.clone()).collect()
     }
 

@@ -46,7 +46,7 @@ pub struct Moment {
 }
 
 /// One result.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Line {
     /// Who says it: `kyverno` of a policy of Kyverno's kinds, `meshward` of Pod Security.
@@ -79,23 +79,6 @@ pub struct Line {
     pub timestamp: Option<Moment>,
 }
 
-impl Default for Line {
-    fn default() -> Self {
-        Self {
-            source: String::new(),
-            policy: String::new(),
-            rule: String::new(),
-            category: String::new(),
-            severity: None,
-            result: String::new(),
-            scored: false,
-            message: String::new(),
-            properties: BTreeMap::new(),
-            timestamp: None,
-        }
-    }
-}
-
 fn is_false(value: &bool) -> bool {
     !value
 }
@@ -118,6 +101,14 @@ impl Line {
     /// Whether it was found out by a request and cannot be found out again.
     pub fn is_of_admission(&self) -> bool {
         self.properties.get(PROCESS).is_some_and(|process| process == ADMISSION)
+    }
+
+    /// The same as found out by a request, whatever the policy is set to: one that asks who makes a request is never
+    /// asked by the scan.
+    #[must_use]
+    pub fn of_admission(mut self) -> Self {
+        self.properties.insert(PROCESS.to_owned(), ADMISSION.to_owned());
+        self
     }
 
     /// Whether somebody should look.

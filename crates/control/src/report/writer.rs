@@ -31,7 +31,7 @@ use super::content::{Bounds, Content};
 use super::index::{Index, kind_of};
 use super::line::Line;
 use super::settings::ReportSettings;
-use crate::live::Resources;
+use crate::hooks::Apis;
 use crate::observed::Subject;
 use attempt::{Done, Target};
 use job::Job;
@@ -92,7 +92,7 @@ pub struct Writer {
     form: Form,
     bounds: Bounds,
     messages: mpsc::Receiver<Message>,
-    resources: watch::Receiver<Option<Arc<Resources>>>,
+    resources: watch::Receiver<Option<Arc<Apis>>>,
     /// Told when everything should be looked at again.
     again: watch::Sender<u64>,
     news: mpsc::Sender<News>,
@@ -102,8 +102,13 @@ pub struct Writer {
     queue: WriteQueue<Job>,
     bucket: Bucket,
     rate: u32,
-    keep: Arc<HashSet<String>>,
+    /// Not known before the first time that it is told.
+    keep: Option<Arc<HashSet<String>>>,
     served: bool,
+    /// Something was found that could not be written.
+    lost: bool,
+    /// It writes for a scan.
+    scans: bool,
     work: JoinSet<(String, Job, Result<Done, RequestError>)>,
 }
 
@@ -112,7 +117,7 @@ pub struct Parts {
     /// Asks the API server.
     pub client: Client,
     /// What it serves.
-    pub resources: watch::Receiver<Option<Arc<Resources>>>,
+    pub resources: watch::Receiver<Option<Arc<Apis>>>,
     /// Told when everything should be looked at again, since reports can be written now.
     pub again: watch::Sender<u64>,
     /// Where new results go.
@@ -124,8 +129,9 @@ pub struct Parts {
 }
 
 impl Writer {
-    /// A writer, and where to send it what was found.
-    pub fn new(settings: &ReportSettings, parts: Parts) -> (Self, mpsc::Sender<Message>) {
+    /// A writer, and where to send it what was found. One that does not write for a scan knows nothing of what is there:
+    /// every replica writes what its requests found.
+    pub fn new(settings: &ReportSettings, scans: bool, parts: Parts) -> (Self, mpsc::Sender<Message>) {
         let (sender, messages) = mpsc::channel(MESSAGES);
         let Parts { client, resources, again, news, shown, metrics } = parts;
         let rate = settings.report_rate;
@@ -143,8 +149,10 @@ impl Writer {
             queue: WriteQueue::new(AT_ONCE),
             bucket: Bucket::new(rate, 1.0 / f64::from(rate), Timestamp::now()),
             rate,
-            keep: Arc::default(),
+            keep: None,
             served: false,
+            lost: false,
+            scans,
             work: JoinSet::new(),
         };
         (writer, sender)
@@ -192,9 +200,11 @@ impl Writer {
         let found = self.resources.borrow_and_update().clone();
         let Some(found) = found else { return };
         let served = self.form.is_served(&found);
-        if served && !self.served {
+        if served && !self.served && self.scans {
             self.index = load::index(&self.client, self.form, &self.shown).await;
-            self.again.send_modify(|times| *times += 1);
+            if std::mem::take(&mut self.lost) {
+                self.again.send_modify(|times| *times += 1);
+            }
         } else if !served {
             let (group, version) = (self.form.group(), self.form.version());
             let told = format!("no reports are written: the cluster does not serve {group}/{version}");
@@ -209,8 +219,11 @@ impl Writer {
     async fn take(&mut self, message: Message) {
         match message {
             _ if self.form == Form::None => {}
-            Message::Policies(keep) => self.policies(keep),
-            _ if !self.served => self.metrics.write("unserved"),
+            Message::Policies(keep) => self.policies(keep).await,
+            _ if !self.served => {
+                self.lost = true;
+                self.metrics.write("unserved");
+            }
             Message::Scanned(results) => self.scanned(results),
             Message::Admitted(results) => {
                 let job = Job::admitted(results);
@@ -249,15 +262,16 @@ impl Writer {
 
     /// Nobody looks at the object any more, or it is gone.
     fn drop_scanned(&mut self, uid: &str) {
-        let Some(present) = self.index.get(uid) else { return };
-        let subject = Subject {
-            api_version: String::new(),
-            kind: String::new(),
-            namespace: present.namespace.to_string(),
-            name: String::new(),
-            uid: uid.to_owned(),
-        };
-        self.put(Job::scanned(subject, Vec::new(), String::new()));
+        if let Some(subject) = self.nameless(uid) {
+            self.put(Job::scanned(subject, Vec::new(), String::new()));
+        }
+    }
+
+    /// The object of a report that is there. What it is called, the report says.
+    fn nameless(&self, uid: &str) -> Option<Subject> {
+        let namespace = self.index.get(uid)?.namespace.to_string();
+        let none = String::new;
+        Some(Subject { api_version: none(), kind: none(), namespace, name: none(), uid: uid.to_owned() })
     }
 
     fn put(&mut self, job: Job) {
@@ -273,22 +287,21 @@ impl Writer {
     }
 
     /// Results from requests of policies that are gone go too.
-    fn policies(&mut self, keep: HashSet<String>) {
-        let fewer = self.keep.iter().any(|key| !keep.contains(key)) || self.keep.is_empty();
-        self.keep = Arc::new(keep);
-        if !fewer {
+    async fn policies(&mut self, keep: HashSet<String>) {
+        let first = self.keep.is_none();
+        let fewer = self.keep.iter().flat_map(|before| before.iter()).any(|key| !keep.contains(key));
+        self.keep = Some(Arc::new(keep));
+        if !(first || fewer) || !self.scans || !self.served {
             return;
         }
+        if fewer {
+            // Others write them too.
+            self.index = load::index(&self.client, self.form, &self.shown).await;
+        }
         for uid in self.index.admitted() {
-            let Some(present) = self.index.get(&uid) else { continue };
-            let subject = Subject {
-                api_version: String::new(),
-                kind: String::new(),
-                namespace: present.namespace.to_string(),
-                name: String::new(),
-                uid: uid.to_string(),
-            };
-            self.put(Job::admitted(Results { subject, lines: Vec::new() }));
+            if let Some(subject) = self.nameless(&uid) {
+                self.put(Job::admitted(Results { subject, lines: Vec::new() }));
+            }
         }
     }
 
@@ -326,7 +339,7 @@ impl Writer {
             Ok(done) => {
                 self.shown.hold();
                 let outcome = done.outcome();
-                self.remember(uid, &job, done);
+                self.remember(uid, done);
                 (Ended::Done, outcome)
             }
             Err(error) => self.failed(&error),
@@ -344,21 +357,17 @@ impl Writer {
         }
     }
 
-    fn remember(&mut self, uid: &str, job: &Job, done: Done) {
+    fn remember(&mut self, uid: &str, done: Done) {
         match done {
-            Done::Written { scan, admitted, lines } => {
-                self.index.put(&job.subject, &scan, admitted);
-                let news = News { subject: job.subject.clone(), lines };
+            Done::Written { subject, scan, admitted, lines } => {
+                self.index.put(&subject, &scan, admitted);
+                let news = News { subject, lines };
                 // Events are worth less than memory: what does not fit is in the report.
                 if self.news.try_send(news).is_err() {
                     self.metrics.write("untold");
                 }
             }
-            Done::Unchanged { scan, admitted } => {
-                if !job.subject.kind.is_empty() {
-                    self.index.put(&job.subject, &scan, admitted);
-                }
-            }
+            Done::Unchanged { subject, scan, admitted } => self.index.put(&subject, &scan, admitted),
             Done::Deleted | Done::Absent => self.index.remove(uid),
         }
     }

@@ -12,7 +12,8 @@ use serde_json::Value;
 use super::plan::{Rules, background};
 use super::standards::{Asked, line};
 use super::uses::Use;
-use crate::live::{Served, Snapshot};
+use crate::hooks::Api;
+use crate::live::Snapshot;
 use crate::observed::Subject;
 use crate::report::{Line, PodImages, of_rule};
 
@@ -26,19 +27,19 @@ pub(crate) struct Found {
 }
 
 /// Objects in lists of the core kinds do not say what they are.
-pub(crate) fn complete(object: &mut Value, served: &Served) {
+pub(crate) fn complete(object: &mut Value, served: &Api) {
     let Some(map) = object.as_object_mut() else { return };
     let mut add = |name: &str, text: &str| {
         if !map.contains_key(name) {
             map.insert(name.to_owned(), text.into());
         }
     };
-    add("apiVersion", &served.resource().api_version);
+    add("apiVersion", &served.client_resource().api_version);
     add("kind", &served.gvk.kind);
 }
 
 /// Judges an object; `None` if it is one that is not looked at.
-pub(crate) fn judge(object: &Value, served: &Served, snapshot: &Snapshot, rules: &Rules) -> Option<Found> {
+pub(crate) fn judge(object: &Value, served: &Api, snapshot: &Snapshot, rules: &Rules) -> Option<Found> {
     let subject = Subject::of(object);
     let namespace = match (served.namespaced, served.gvk.kind.as_str()) {
         (true, _) => subject.namespace.as_str(),
@@ -54,7 +55,7 @@ pub(crate) fn judge(object: &Value, served: &Served, snapshot: &Snapshot, rules:
     Some(found)
 }
 
-fn policies(object: &Value, served: &Served, snapshot: &Snapshot, lines: &mut Vec<Line>) {
+fn policies(object: &Value, served: &Api, snapshot: &Snapshot, lines: &mut Vec<Line>) {
     let mut asked = background(snapshot, served).peekable();
     if asked.peek().is_none() {
         return;

@@ -18,7 +18,8 @@ use super::metrics::Metrics;
 use super::pace::Pace;
 use super::plan::Rules;
 use super::uses::Uses;
-use crate::live::{Live, Served};
+use crate::hooks::Api;
+use crate::live::Live;
 use crate::report::{Message, Results, group_kind};
 
 /// Objects of one answer: each is in memory as a whole, as JSON and as a value.
@@ -50,7 +51,7 @@ pub(super) struct Means {
 /// Follows a kind.
 pub(super) struct Follower {
     pub(super) means: Means,
-    pub(super) served: Served,
+    pub(super) served: Api,
     pub(super) again: mpsc::Receiver<Again>,
     pub(super) shown: Condition,
 }
@@ -72,7 +73,8 @@ impl Follower {
     /// Works until nobody asks for anything any more.
     pub(super) async fn run(mut self) {
         loop {
-            let watched = Watched::all(self.means.client.clone(), self.served.resource()).pages_of(PAGE);
+            let watched =
+                Watched::all(self.means.client.clone(), self.served.client_resource()).pages_of(PAGE);
             let mut events = watched.follow(self.shown.clone());
             let (mut pass, mut repeat) = (Pass::new(), false);
             // A pass that goes on ends first: a policy that changes again and again must not keep it from ending.
@@ -151,7 +153,7 @@ impl Follower {
         if !self.served.namespaced {
             return;
         }
-        let api = Watched::all(self.means.client.clone(), self.served.resource()).within(name).api();
+        let api = Watched::all(self.means.client.clone(), self.served.client_resource()).within(name).api();
         let mut params = ListParams::default().limit(PAGE);
         loop {
             let attempted = format!("list {} of namespace {name}", self.served.plural);

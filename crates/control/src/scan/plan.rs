@@ -9,7 +9,8 @@ use meshward_policy::kyverno::matching::KindSelector;
 use meshward_policy::psa::{self, Labels};
 use meshward_policy::wildcard;
 
-use crate::live::{LoadedPolicy, Resources, Served, Snapshot};
+use crate::hooks::{Api, Apis};
+use crate::live::{LoadedPolicy, Snapshot};
 use crate::report::group_kind;
 
 /// Our labels.
@@ -65,7 +66,7 @@ impl Rules {
 /// A kind that is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Followed {
-    pub(crate) served: Served,
+    pub(crate) served: Api,
     /// The same as long as nothing changes that its results depend on.
     pub(crate) fingerprint: u64,
 }
@@ -74,18 +75,18 @@ pub(crate) struct Followed {
 pub(crate) type Plan = BTreeMap<String, Followed>;
 
 /// Everything that is to be looked at.
-pub(crate) fn plan(snapshot: &Snapshot, resources: &Resources, rules: &Rules, now: Moment) -> Plan {
-    let mut wanted: BTreeMap<String, &Served> = BTreeMap::new();
+pub(crate) fn plan(snapshot: &Snapshot, resources: &Apis, rules: &Rules, now: Moment) -> Plan {
+    let mut wanted: BTreeMap<String, &Api> = BTreeMap::new();
     let standards = asks_for_standards(snapshot, rules);
     for (group, kind) in WORKLOADS.iter().filter(|_| standards) {
-        let named = |served: &&Served| served.gvk.group == *group && served.gvk.kind == *kind;
-        if let Some(served) = resources.iter().find(named) {
+        let named = |served: &&Api| served.gvk.group == *group && served.gvk.kind == *kind;
+        if let Some(served) = resources.objects().find(named) {
             wanted.insert(group_kind(group, kind), served);
         }
     }
     for policy in snapshot.policies.iter().filter(|policy| policy.policy.in_background()) {
         for selector in policy.policy.kinds().flatten().filter(|selector| selector.kind() != "*") {
-            for served in resources.matching(selector) {
+            for served in matching(resources, selector) {
                 let preferred = preferred(resources, served, selector);
                 let key = group_kind(&served.gvk.group, &served.gvk.kind);
                 let place = wanted.entry(key).or_insert(preferred);
@@ -96,7 +97,7 @@ pub(crate) fn plan(snapshot: &Snapshot, resources: &Resources, rules: &Rules, no
             }
         }
     }
-    let usable = |served: &Served| served.is_watchable() && !rules.excludes(&served.gvk.kind);
+    let usable = |served: &Api| served.watchable && !rules.excludes(&served.gvk.kind);
     let kinds = wanted.into_iter().filter(|(_, served)| usable(served));
     kinds
         .map(|(key, served)| {
@@ -106,14 +107,19 @@ pub(crate) fn plan(snapshot: &Snapshot, resources: &Resources, rules: &Rules, no
         .collect()
 }
 
-/// The version to look at: the first that the selector is about.
-fn preferred<'r>(resources: &'r Resources, served: &'r Served, selector: &KindSelector) -> &'r Served {
-    let same = |other: &&Served| other.gvk.group == served.gvk.group && other.plural == served.plural;
-    resources.matching(selector).find(same).unwrap_or(served)
+fn matching<'r>(resources: &'r Apis, selector: &KindSelector) -> impl Iterator<Item = &'r Api> {
+    resources.objects().filter(move |served| selector.matches(&served.gvk, ""))
 }
 
-fn is_preferred(resources: &Resources, served: &Served) -> bool {
-    resources.find(&served.gvk.group, &served.plural).is_some_and(|first| first == served)
+/// The version to look at: the first that the selector is about.
+fn preferred<'r>(resources: &'r Apis, served: &'r Api, selector: &KindSelector) -> &'r Api {
+    let same = |other: &&Api| other.gvk.group == served.gvk.group && other.plural == served.plural;
+    matching(resources, selector).find(same).unwrap_or(served)
+}
+
+fn is_preferred(resources: &Apis, served: &Api) -> bool {
+    let same = |other: &&Api| other.gvk.group == served.gvk.group && other.plural == served.plural;
+    resources.objects().find(same).is_some_and(|first| first == served)
 }
 
 /// Whether a namespace asks for Pod Security.
@@ -126,15 +132,12 @@ fn asks_for_standards(snapshot: &Snapshot, rules: &Rules) -> bool {
 }
 
 /// Policies that can be asked about an object of a kind that is there already.
-pub(super) fn background<'s>(
-    snapshot: &'s Snapshot,
-    served: &Served,
-) -> impl Iterator<Item = &'s LoadedPolicy> {
+pub(super) fn background<'s>(snapshot: &'s Snapshot, served: &Api) -> impl Iterator<Item = &'s LoadedPolicy> {
     let all = snapshot.policies.about(&served.gvk).map(|policy| &**policy);
     all.filter(|policy| policy.policy.in_background())
 }
 
-fn fingerprint(snapshot: &Snapshot, served: &Served, standards: bool, now: Moment) -> u64 {
+fn fingerprint(snapshot: &Snapshot, served: &Api, standards: bool, now: Moment) -> u64 {
     let mut hasher = DefaultHasher::new();
     served.gvk.version.hash(&mut hasher);
     let mut keys = Vec::new();

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::Client;
-use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, DynamicObject, PostParams, Preconditions};
 use meshward_kit::client::{self, Kind, RequestError};
-use meshward_kit::watch::Loose;
 
 use super::job::Job;
+use crate::observed::Subject;
 use crate::report::api::Form;
 use crate::report::content::{Bounds, Content};
 use crate::report::line::Line;
@@ -24,8 +24,8 @@ pub(super) struct Target {
     pub(super) client: Client,
     pub(super) form: Form,
     pub(super) bounds: Bounds,
-    /// Policies whose results from requests stay.
-    pub(super) keep: Arc<HashSet<String>>,
+    /// Policies whose results from requests stay; all of them while that is not known.
+    pub(super) keep: Option<Arc<HashSet<String>>>,
     /// A report of ours is there, as far as is known.
     pub(super) known: bool,
 }
@@ -33,9 +33,9 @@ pub(super) struct Target {
 /// What an attempt came to.
 pub(super) enum Done {
     /// It says now what it should.
-    Written { scan: String, admitted: bool, lines: Vec<Line> },
+    Written { subject: Subject, scan: String, admitted: bool, lines: Vec<Line> },
     /// It said so before.
-    Unchanged { scan: String, admitted: bool },
+    Unchanged { subject: Subject, scan: String, admitted: bool },
     /// There was nothing to say any more.
     Deleted,
     /// There is none, and nothing to say.
@@ -69,22 +69,45 @@ impl Target {
     async fn bring(&self, job: &Job) -> Result<Done, RequestError> {
         let (uid, namespace) = (&job.subject.uid, &job.subject.namespace);
         let resource = self.form.resource(!namespace.is_empty());
-        let api: Api<Loose> = if namespace.is_empty() {
+        let api: Api<DynamicObject> = if namespace.is_empty() {
             Api::all_with(self.client.clone(), &resource)
         } else {
             Api::namespaced_with(self.client.clone(), namespace, &resource)
         };
-        let found = if self.known || job.scan.is_none() {
-            api.get_opt(uid).await.map_err(RequestError::of(format!("read report {uid}")))?
-        } else {
-            None
-        };
-        let held = found.as_ref().map(|report| Held::of(&report.value));
+        let mut read = self.known || job.scan.is_none();
+        loop {
+            let found = if read {
+                api.get_opt(uid).await.map_err(RequestError::of(format!("read report {uid}")))?
+            } else {
+                None
+            };
+            match self.write(&api, job, found).await {
+                // Somebody made one that is not known here, such as another replica or Kyverno: merged with that.
+                Err(error) if error.kind() == Kind::Conflict && !read => read = true,
+                result => return result,
+            }
+        }
+    }
+
+    async fn write(
+        &self,
+        api: &Api<DynamicObject>,
+        job: &Job,
+        found: Option<DynamicObject>,
+    ) -> Result<Done, RequestError> {
+        let uid = &job.subject.uid;
+        // An object of the API can always be written as JSON.
+        let document = found.as_ref().map(|report| serde_json::to_value(report).unwrap_or_default());
+        let held = document.as_ref().map(Held::of);
         let before = held.as_ref().map_or(&[][..], |held| &held.lines);
         let mut content = Content::new(self.merged(job, before), &self.bounds);
         if content.is_empty() {
-            return if found.is_some() { delete(&api, uid).await } else { Ok(Done::Absent) };
+            return match &found {
+                Some(report) => delete(api, report).await,
+                None => Ok(Done::Absent),
+            };
         }
+        let Some(subject) = job.subject.completed(document.as_ref()) else { return Ok(Done::Absent) };
         let admitted = content.lines().iter().any(Line::is_of_admission);
         let scan = match (&job.scan, &held) {
             (Some((_, hash)), _) => hash.clone(),
@@ -94,18 +117,24 @@ impl Target {
         let news = content.date(before, Timestamp::now().as_second());
         let same = |held: &Held| held.scan == scan && held.lines.len() == content.lines().len();
         if news.is_empty() && held.as_ref().is_some_and(same) {
-            return Ok(Done::Unchanged { scan, admitted });
+            return Ok(Done::Unchanged { subject, scan, admitted });
         }
-        // An object whose kind is not known can only lose results.
-        if job.subject.kind.is_empty() {
-            return self.shrink(&api, job, found.as_ref(), &content).await;
-        }
-        let report = render(&job.subject, &content, &scan, self.form);
-        let params = PatchParams::apply(MANAGER).force();
-        match api.patch(uid, &params, &Patch::Apply(&report)).await {
-            Ok(_) => Ok(Done::Written { scan, admitted, lines: news }),
+        let failed = |error| RequestError::of(format!("write report {uid}"))(error);
+        let report = render(&subject, &content, &scan, self.form);
+        let mut report: DynamicObject =
+            serde_json::from_value(report).map_err(kube::Error::SerdeError).map_err(failed)?;
+        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+        let written = match &found {
+            Some(found) => {
+                report.metadata.resource_version = found.metadata.resource_version.clone();
+                api.replace(uid, &params, &report).await
+            }
+            None => api.create(&params, &report).await,
+        };
+        match written {
+            Ok(_) => Ok(Done::Written { subject, scan, admitted, lines: news }),
             Err(error) if is_ending(&error) => Ok(Done::Absent),
-            Err(error) => Err(RequestError::of(format!("write report {uid}"))(error)),
+            Err(error) => Err(failed(error)),
         }
     }
 
@@ -114,7 +143,8 @@ impl Target {
         let (admitted, scanned): (Vec<&Line>, Vec<&Line>) =
             before.iter().partition(|line| line.is_of_admission());
         let told = |policy: &str| job.admitted.iter().any(|line| line.policy == policy);
-        let kept = |line: &&Line| self.keep.contains(&line.policy) && !told(&line.policy);
+        let keep = |policy: &String| self.keep.as_ref().is_none_or(|keep| keep.contains(policy));
+        let kept = |line: &&Line| keep(&line.policy) && !told(&line.policy);
         let mut all: Vec<Line> = match &job.scan {
             Some((lines, _)) => lines.to_vec(),
             None => scanned.into_iter().cloned().collect(),
@@ -123,33 +153,14 @@ impl Target {
         all.extend(job.admitted.iter().cloned());
         all
     }
-
-    /// Writes fewer results into a report that is there.
-    async fn shrink(
-        &self,
-        api: &Api<Loose>,
-        job: &Job,
-        found: Option<&Loose>,
-        content: &Content,
-    ) -> Result<Done, RequestError> {
-        let Some(found) = found else { return Ok(Done::Absent) };
-        let text = |name: &str| {
-            let pointer = format!("/scope/{name}");
-            found.value.pointer(&pointer).and_then(|value| value.as_str()).unwrap_or_default().to_owned()
-        };
-        let mut subject = job.subject.clone();
-        (subject.api_version, subject.kind, subject.name) = (text("apiVersion"), text("kind"), text("name"));
-        let report = render(&subject, content, "", self.form);
-        let params = PatchParams::apply(MANAGER).force();
-        match api.patch(&subject.uid, &params, &Patch::Apply(&report)).await {
-            Ok(_) => Ok(Done::Unchanged { scan: String::new(), admitted: true }),
-            Err(error) => Err(RequestError::of(format!("write report {}", subject.uid))(error)),
-        }
-    }
 }
 
-async fn delete(api: &Api<Loose>, uid: &str) -> Result<Done, RequestError> {
-    match api.delete(uid, &DeleteParams::background()).await {
+async fn delete(api: &Api<DynamicObject>, report: &DynamicObject) -> Result<Done, RequestError> {
+    let uid = report.metadata.name.as_deref().unwrap_or_default();
+    let preconditions =
+        Preconditions { uid: None, resource_version: report.metadata.resource_version.clone() };
+    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
+    match api.delete(uid, &params).await {
         Ok(_) => Ok(Done::Deleted),
         Err(error) if client::kind(&error) == Kind::Gone => Ok(Done::Absent),
         Err(error) => Err(RequestError::of(format!("delete report {uid}"))(error)),
