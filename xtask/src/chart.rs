@@ -9,16 +9,22 @@ use similar::TextDiff;
 
 use crate::{run, tools};
 
-/// Kept renderings: name, and the arguments that give it.
-const RENDERED: [(&str, &[&str]); 4] = [
-    ("default", &[]),
-    ("openshift", &["--set", "distribution=openshift"]),
-    ("cni", &["--set", "cni.enabled=true,nri.mode=off"]),
+/// Kept renderings: name, and the arguments that give it. Definitions are kept by `cargo xtask crds`, and rendered only
+/// where all of them are.
+const RENDERED: [(&str, &[&str]); 6] = [
+    ("default", &["--set", "definitions.install=false"]),
+    ("agent", &["--set", "controller.enabled=false,definitions.install=false"]),
+    ("openshift", &["--set", "distribution=openshift,definitions.install=false"]),
+    ("cni", &["--set", "cni.enabled=true,nri.mode=off,controller.enabled=false,definitions.install=false"]),
     ("everything", &["--values", "golden/everything.values.yaml"]),
+    (
+        "definitions",
+        &["--show-only", "templates/definitions.yaml", "--values", "golden/definitions.values.yaml"],
+    ),
 ];
 
 /// Values that must be refused, and a part of what has to be said then.
-const REFUSED: [(&str, &str); 7] = [
+const REFUSED: [(&str, &str); 11] = [
     ("nri.mod=off", "mod"),
     ("distribution=openshft", "distribution"),
     ("config.log-levl=debug", "log-levl"),
@@ -26,6 +32,10 @@ const REFUSED: [(&str, &str); 7] = [
     ("config.recheck-interval=soon", "recheck-interval"),
     ("image.digest=sha256:1", "digest"),
     ("serviceAccount.create=false", "serviceAccount.name is needed"),
+    ("controller.serviceAccount.create=false", "controller.serviceAccount.name is needed"),
+    ("controller.config.exceptionNamespaces=policy", "exceptionNamespaces"),
+    ("controller.config.shutdown-timeout=soon", "shutdown-timeout"),
+    ("controller.replicas=0", "replicas"),
 ];
 
 /// Checks the chart with `helm`; with `bless` the renderings are kept anew.

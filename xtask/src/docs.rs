@@ -19,7 +19,7 @@ pub(crate) fn run(check: bool) -> Result<()> {
         if check {
             let fresh = tempfile::tempdir().context("cannot make a folder for the fresh files")?;
             generate(&program, kind, fresh.path())?;
-            compare(&kept, fresh.path())?;
+            compare(&kept, fresh.path(), "cargo xtask docs")?;
         } else {
             std::fs::create_dir_all(&kept).with_context(|| format!("cannot make {}", kept.display()))?;
             generate(&program, kind, &kept)?;
@@ -35,14 +35,19 @@ fn generate(program: &Path, kind: &str, folder: &Path) -> Result<()> {
     )
 }
 
-fn compare(kept: &Path, fresh: &Path) -> Result<()> {
+/// Fails when a file below `fresh` is another one below `kept`, and says which verb writes it.
+pub(crate) fn compare(kept: &Path, fresh: &Path, verb: &str) -> Result<()> {
     for entry in std::fs::read_dir(fresh).with_context(|| format!("cannot read {}", fresh.display()))? {
         let path: PathBuf = entry?.path();
         let Some(name) = path.file_name() else { continue };
+        if path.is_dir() {
+            compare(&kept.join(name), &path, verb)?;
+            continue;
+        }
         let new = std::fs::read(&path)?;
         let old = std::fs::read(kept.join(name)).unwrap_or_default();
         if new != old {
-            bail!("{} is out of date: run `cargo xtask docs`", kept.join(name).display());
+            bail!("{} is out of date: run `{verb}`", kept.join(name).display());
         }
     }
     Ok(())

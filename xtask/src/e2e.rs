@@ -188,6 +188,16 @@ fn cases(prepared: &Prepared, arguments: &Arguments) -> Result<Command> {
     Ok(command)
 }
 
+/// `cargo xtask replay`: the program that replays declarative cases, on the caller's own cluster.
+pub(crate) fn replay(arguments: &[String]) -> Result<()> {
+    let build = ["build", "--quiet", "--workspace", "--bin", "meshward-replay"];
+    run::quiet_step("building the player of cases", &mut run::cargo(&build))?;
+    let program = demo::target_folder().join("debug/meshward-replay");
+    // It has told everything itself, and its exit code says which kind of end it was.
+    let status = Command::new(program).args(arguments).status().context("cannot start meshward-replay")?;
+    std::process::exit(status.code().unwrap_or(1));
+}
+
 /// Runs one of the scripts beside the cases.
 fn script(path: &str) -> Command {
     Command::new(folder().join(path))

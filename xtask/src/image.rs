@@ -48,6 +48,8 @@ enum Form {
 pub(crate) enum Which {
     /// The node agent
     Node,
+    /// The admission controller
+    Control,
     /// The wait container
     Wait,
     /// The workload and stand-in proxy of the end-to-end tests
@@ -63,7 +65,7 @@ struct Recipe {
 }
 
 impl Which {
-    const PRODUCT: [Self; 2] = [Self::Node, Self::Wait];
+    const PRODUCT: [Self; 3] = [Self::Node, Self::Control, Self::Wait];
 
     fn recipe(self) -> Recipe {
         let version = env!("CARGO_PKG_VERSION");
@@ -74,6 +76,16 @@ impl Which {
                 // Entering network namespaces takes root's capabilities; the chart drops all others.
                 user: "0:0",
                 description: "Programs mesh pods' network namespaces from outside, proves the rules and keeps them",
+            },
+            Self::Control => Recipe {
+                name: format!("{REGISTRY}/control:{version}"),
+                program: Program {
+                    package: "meshward-control",
+                    name: "meshward-control",
+                    profile: "release",
+                },
+                user: "65532:65532",
+                description: "Admission controller: policies and exemptions in force, mesh pods swapped, reports",
             },
             Self::Wait => Recipe {
                 name: format!("{REGISTRY}/wait:{version}"),
@@ -93,6 +105,7 @@ impl Which {
     fn file_name(self) -> &'static str {
         match self {
             Self::Node => "node",
+            Self::Control => "control",
             Self::Wait => "wait",
             Self::TestApp => "test-app",
         }

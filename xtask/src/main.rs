@@ -4,6 +4,7 @@
 
 mod bench;
 mod chart;
+mod crds;
 mod demo;
 mod deny;
 mod docs;
@@ -62,11 +63,23 @@ enum Verb {
     Image(image::Arguments),
     /// Run the end-to-end cases on a real Kubernetes
     E2e(e2e::Arguments),
+    /// Replay Kyverno's declarative end-to-end cases on the cluster of KUBECONFIG
+    Replay {
+        /// Passed on to the program; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        arguments: Vec<String>,
+    },
     /// Lint the Helm chart, and compare what it renders with what is kept
     Chart {
         /// Keep what it renders now
         #[arg(long)]
         bless: bool,
+    },
+    /// Write the custom resource definitions of the chart, from the types that are read
+    Crds {
+        /// Change nothing; fail when something is out of date
+        #[arg(long)]
+        check: bool,
     },
     /// Write the generated parts of the documentation: command reference, man pages, completions
     Docs {
@@ -98,7 +111,9 @@ fn perform(verb: Verb) -> anyhow::Result<()> {
         Verb::Deny => deny::run(),
         Verb::Image(arguments) => image::run(&arguments),
         Verb::E2e(arguments) => e2e::run(&arguments),
+        Verb::Replay { arguments } => e2e::replay(&arguments),
         Verb::Chart { bless } => chart::verb(bless),
+        Verb::Crds { check } => crds::run(check),
         Verb::Docs { check } => docs::run(check),
     }
 }

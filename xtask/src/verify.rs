@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::{chart, docs, run, setup, tools, wasm};
+use crate::{chart, crds, docs, run, setup, tools, wasm};
 
 pub(crate) fn run() -> Result<()> {
     let missing = setup::install()?;
@@ -17,6 +17,7 @@ pub(crate) fn run() -> Result<()> {
     let skipped = tempfile::NamedTempFile::new().context("cannot make a file for skipped tests")?;
     run::step("tests", &mut tests(skipped.path()))?;
     docs::run(true)?;
+    crds::run(true)?;
     wasm::run()?;
     let helm = tools::built_helm()?;
     if let Some(helm) = &helm {

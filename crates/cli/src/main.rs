@@ -6,7 +6,6 @@ mod input;
 mod kinds;
 mod kyverno;
 mod load;
-mod machine;
 mod pods;
 mod results;
 mod source;

@@ -8,13 +8,14 @@
 //! ```
 
 mod authority;
+mod facts;
 mod follow;
 mod pair;
 
 use std::fmt;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -25,28 +26,34 @@ use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-pub use authority::{Authority, AuthorityError, LeafPem};
+pub use authority::{Authority, AuthorityError, LeafPem, SKEW};
+pub use facts::CertificateFacts;
 pub use follow::{CertificateFiles, ReadPair};
 pub use pair::{Pair, PairError};
 
 /// The certificate in use. Clones of the `Arc` share it; [`CertificateStore::replace`] is one pointer swap.
 #[derive(Debug)]
-pub struct CertificateStore(ArcSwap<Pair>);
+pub struct CertificateStore(ArcSwapOption<Pair>);
 
 impl CertificateStore {
     /// Starts with `pair`.
     pub fn new(pair: Pair) -> Arc<Self> {
-        Arc::new(Self(ArcSwap::from_pointee(pair)))
+        Arc::new(Self(ArcSwapOption::from_pointee(pair)))
+    }
+
+    /// Starts without a certificate: until there is one, handshakes fail.
+    pub fn empty() -> Arc<Self> {
+        Arc::new(Self(ArcSwapOption::empty()))
     }
 
     /// New connections get `pair`; those that are open keep theirs.
     pub fn replace(&self, pair: Pair) {
-        self.0.store(Arc::new(pair));
+        self.0.store(Some(Arc::new(pair)));
     }
 
-    /// When the certificate in use expires.
-    pub fn expires(&self) -> Timestamp {
-        self.0.load().expires()
+    /// When the certificate in use expires; `None` where there is none yet.
+    pub fn expires(&self) -> Option<Timestamp> {
+        self.0.load().as_ref().map(|pair| pair.expires())
     }
 
     /// TLS 1.2 and 1.3 with HTTP/2 and HTTP/1.1, for [`crate::serve::serve`].
@@ -66,7 +73,7 @@ impl CertificateStore {
 
 impl ResolvesServerCert for CertificateStore {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.load().certified())
+        self.0.load().as_ref().map(|pair| pair.certified())
     }
 }
 
@@ -75,7 +82,8 @@ impl Collector for CertificateStore {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let help = "When the serving certificate expires, in seconds since 1970";
         let unit = Some(&Unit::Seconds);
-        let gauge = ConstGauge::new(self.expires().as_second());
+        let Some(expires) = self.expires() else { return Ok(()) };
+        let gauge = ConstGauge::new(expires.as_second());
         let name = "certificate_expiry_timestamp";
         gauge.encode(encoder.encode_descriptor(name, help, unit, MetricType::Gauge)?)
     }

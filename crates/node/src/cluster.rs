@@ -2,26 +2,17 @@
 //! not as it should be is told and counted, and stops nothing.
 //!
 //! ```text
-//! list (pages) ─► watch (bookmarks) ─► Input ─► engine
-//!   ▲                 │ gone, broken: backoff with jitter, then watch or list again
-//!   └─────────────────┘
+//! kit::watch ─ Event ─► Input ─► engine
 //! ```
 
-mod loose;
-
 use std::collections::HashMap;
-use std::future::pending;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
-use futures::StreamExt;
 use kube::Client;
-use kube::api::{Api, ListParams};
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::api::{Api, ApiResource};
 use meshward_kit::admin::Condition;
-use meshward_kit::backoff::Backoff;
 use meshward_kit::client::RequestError;
+use meshward_kit::watch::{self as kit, Event, Loose};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
@@ -30,12 +21,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::{Answer, Ask, Fetch, Input, MalformedObject, PodView, namespace};
 use crate::report::{Shown, ShownLookup};
-use loose::{Jitter, Loose, Watched};
-
-/// The first pause before the API server is asked again, and the longest: a node should be back soon after it is.
-const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
-/// How many objects one answer may hold.
-const PAGE: u32 = 500;
 
 /// The API server, as far as this node looks at it.
 #[derive(Clone)]
@@ -130,46 +115,17 @@ impl Cluster {
     }
 
     async fn watch(&self, watched: Watched, inputs: mpsc::Sender<Input>, shown: Condition) {
-        let config = match watched {
-            Watched::Pods => watcher::Config::default().fields(&format!("spec.nodeName={}", self.node)),
-            Watched::Namespaces => watcher::Config::default(),
+        let all = kit::Watched::all(self.client.clone(), watched.resource());
+        let followed = match watched {
+            Watched::Pods => all.fields(&format!("spec.nodeName={}", self.node)),
+            Watched::Namespaces => all,
         };
-        let api: Api<Loose> = Api::all_with(self.client.clone(), &watched.resource());
-        let events = watcher(api.clone(), config.page_size(PAGE));
-        let mut events = std::pin::pin!(events.backoff(Jitter(Backoff::new(RETRY.0, RETRY.1))));
-        let (mut list, mut listed, mut away) = (Vec::new(), false, false);
-        loop {
-            let event = tokio::select! {
-                event = events.next() => event,
-                // A watch that was taken up again tells nothing until something changes.
-                () = answers(&api, away && listed) => {
-                    away = false;
-                    shown.hold();
-                    continue;
-                }
-            };
-            match event {
-                None => return,
-                Some(Ok(event)) => {
-                    listed |= matches!(event, Event::InitDone);
-                    let input = self.read(watched, event, &mut list);
-                    if listed && (away || input.is_some()) {
-                        away = false;
-                        shown.hold();
-                    }
-                    if let Some(input) = input
-                        && inputs.send(input).await.is_err()
-                    {
-                        return;
-                    }
-                }
-                Some(Err(error)) => {
-                    away = true;
-                    let told = told(watched, error);
-                    if shown.fail(told.clone()) {
-                        tracing::warn!("{told}; trying again");
-                    }
-                }
+        let (mut events, mut list) = (followed.follow(shown), Vec::new());
+        while let Some(event) = events.next().await {
+            if let Some(input) = self.read(watched, event, &mut list)
+                && inputs.send(input).await.is_err()
+            {
+                return;
             }
         }
     }
@@ -237,29 +193,18 @@ fn shows(object: &Value) -> Shown {
     serde_json::from_value(pod).map(|pod| Shown::of(&pod)).unwrap_or_default()
 }
 
-/// Ends when the API server answers; never, unless that is wanted.
-async fn answers(api: &Api<Loose>, wanted: bool) {
-    if !wanted {
-        return pending().await;
-    }
-    let mut pause = Backoff::new(RETRY.0, RETRY.1);
-    loop {
-        tokio::time::sleep(pause.next_delay()).await;
-        if api.list_metadata(&ListParams::default().limit(1)).await.is_ok() {
-            return;
-        }
-    }
+/// What one list is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Watched {
+    Pods,
+    Namespaces,
 }
 
-fn told(watched: Watched, error: watcher::Error) -> String {
-    let what = watched.name();
-    match error {
-        watcher::Error::InitialListFailed(error) => {
-            RequestError::of(format!("list {what}"))(error).to_string()
+impl Watched {
+    fn resource(self) -> ApiResource {
+        match self {
+            Watched::Pods => kit::resource("", "v1", "Pod", "pods"),
+            Watched::Namespaces => kit::resource("", "v1", "Namespace", "namespaces"),
         }
-        watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
-            RequestError::of(format!("watch {what}"))(error).to_string()
-        }
-        other => format!("cannot watch {what}: {other}"),
     }
 }

@@ -54,6 +54,13 @@ pub use spec::{
 };
 pub use spec::{MeshPreset as MeshPresetSpec, Subjects as SubjectsSpec};
 
+#[cfg(feature = "schema")]
+mod schema;
+#[cfg(feature = "schema")]
+pub use schema::schema;
+#[cfg(feature = "schema")]
+use schema::{known_kinds, preset_names};
+
 pub(crate) use allow::{controls, fields_of, names as field_has_name};
 pub(crate) use values::{UNSET, slip, value_of};
 

@@ -61,7 +61,9 @@ impl Agent {
         let chart = tools.chart.to_string_lossy();
         let mut arguments =
             vec!["upgrade", "--install", RELEASE, &chart, "--namespace", NAMESPACE, "--create-namespace"];
-        for value in tools.chart_values.iter().map(String::as_str).chain(values.iter().copied()) {
+        // The agent alone, unless a case asks for more.
+        let given = tools.chart_values.iter().map(String::as_str).chain(values.iter().copied());
+        for value in std::iter::once("controller.enabled=false").chain(given) {
             arguments.extend(["--set", value]);
         }
         tools.helm(&arguments).await.map(|_| ())

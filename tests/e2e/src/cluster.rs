@@ -106,6 +106,18 @@ fn run_id() -> String {
 }
 
 impl Tools {
+    /// For what uses no program of this run, only the API server.
+    pub fn none() -> Self {
+        Self {
+            helm: PathBuf::new(),
+            meshward: PathBuf::new(),
+            chart: PathBuf::new(),
+            chart_values: Vec::new(),
+            envoy: false,
+            istio: None,
+        }
+    }
+
     /// Runs the product's command line and gives what it prints.
     ///
     /// # Errors

@@ -30,6 +30,7 @@ pub mod istio;
 pub mod manifest;
 pub mod namespace;
 pub mod pod;
+pub mod replay;
 pub mod rig;
 pub mod turn;
 pub mod until;

@@ -143,6 +143,13 @@ impl Namespace {
         }
     }
 
+    /// Deletes it without waiting until it is gone.
+    pub(crate) async fn give_up(&self) -> Result<()> {
+        let all: Api<v1::Namespace> = Api::all(self.cluster.client.clone());
+        all.delete(&self.name, &DeleteParams::background()).await?;
+        Ok(())
+    }
+
     /// Deletes it and waits until it is gone.
     pub(crate) async fn delete(&self, deadline: Duration) -> Result<()> {
         let pods: Api<v1::Pod> = Api::namespaced(self.cluster.client.clone(), &self.name);

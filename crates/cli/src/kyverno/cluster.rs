@@ -6,7 +6,7 @@ use meshward_policy::kyverno::policy::Lookup;
 use serde_json::{Map, Value, json};
 
 use super::resource::{list, text};
-use crate::machine::Machine;
+use meshward_kit::machine::Machine;
 
 /// Answers to context entries.
 #[derive(Debug, Clone, Default)]

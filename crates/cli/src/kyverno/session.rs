@@ -11,7 +11,7 @@ use super::cluster::Cluster;
 use super::policies::Loaded;
 use super::resource::{list, text};
 use super::values::{Values, Variables};
-use crate::machine::Machine;
+use meshward_kit::machine::Machine;
 
 /// What evaluations have in common.
 #[derive(Debug, Default)]
@@ -103,6 +103,7 @@ impl Session {
             subresource: parent.map_or("", |(_, name)| name),
             namespace_labels: self.labels(text(object, "/metadata/namespace")),
             user: &self.user,
+            request: &Value::Null,
             variables,
             exceptions: &self.exceptions,
             lookup: &self.cluster,

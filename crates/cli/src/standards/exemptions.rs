@@ -10,9 +10,9 @@ use meshward_policy::pss::{Check, CheckResult, Finding, Pod};
 use serde_json::Value;
 
 use crate::load::{self, Part, Told};
-use crate::machine::Machine;
 use crate::results::Problem;
 use crate::terminal;
+use meshward_kit::machine::Machine;
 
 /// The exemptions that hold, and the moment at which they do.
 #[derive(Debug)]

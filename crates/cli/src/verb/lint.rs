@@ -12,9 +12,9 @@ use serde_json::Value;
 
 use crate::exit::{Failure, Outcome};
 use crate::load::{self, Part, Told};
-use crate::machine::Machine;
 use crate::results::{self, Form, Listed, Problem, Results, Screen};
 use crate::terminal;
+use meshward_kit::machine::Machine;
 use written::Written;
 
 pub(crate) use list::page;

@@ -12,9 +12,9 @@ use serde_json::Value;
 use super::lint::{names, pods, written};
 use crate::exit::{Failure, Outcome};
 use crate::load::{self, Part, Told};
-use crate::machine::Machine;
 use crate::results::{ObjectReference, Results};
 use crate::{results, terminal};
+use meshward_kit::machine::Machine;
 use written::Written;
 
 const EXAMPLES: &str = "\

@@ -18,6 +18,8 @@ pub struct Readiness(Arc<watch::Sender<BTreeMap<&'static str, ConditionState>>>)
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct ConditionState {
     required: bool,
+    /// It is required until it has held once.
+    at_first: bool,
     /// None when the condition holds.
     missing: Option<String>,
 }
@@ -37,18 +39,25 @@ impl Readiness {
     /// A condition without which the daemon is not ready. It does not hold until it is told to; `reason` says what is
     /// being waited for.
     pub fn require(&self, name: &'static str, reason: &str) -> Condition {
-        self.add(name, true, Some(reason.to_string()))
+        self.add(name, true, false, Some(reason.to_string()))
+    }
+
+    /// A condition without which the daemon does not become ready; once it has held, it is only told when it fails. For
+    /// what the daemon can do without for a while: webhooks that went unready with every pause of the API server would
+    /// refuse its first requests after it.
+    pub fn require_at_first(&self, name: &'static str, reason: &str) -> Condition {
+        self.add(name, true, true, Some(reason.to_string()))
     }
 
     /// A condition that is told when it fails and does not end readiness: an agent that cannot write Events still
     /// programs pods. It holds until it is told not to.
     pub fn advise(&self, name: &'static str) -> Condition {
-        self.add(name, false, None)
+        self.add(name, false, false, None)
     }
 
-    fn add(&self, name: &'static str, required: bool, missing: Option<String>) -> Condition {
+    fn add(&self, name: &'static str, required: bool, at_first: bool, missing: Option<String>) -> Condition {
         self.0.send_modify(|all| {
-            all.insert(name, ConditionState { required, missing });
+            all.insert(name, ConditionState { required, at_first, missing });
         });
         Condition { readiness: self.clone(), name }
     }
@@ -67,6 +76,16 @@ impl Readiness {
             .collect();
         let ready = conditions.iter().all(|condition| condition.holds || !condition.required);
         ReadinessReport { ready, conditions }
+    }
+
+    /// Waits until the conditions of these names hold, all at one time.
+    pub async fn wait_for_all(&self, names: &[&str]) {
+        let mut changes = self.0.subscribe();
+        let holds = |all: &BTreeMap<&'static str, ConditionState>, name: &str| {
+            all.get(name).is_some_and(|state| state.missing.is_none())
+        };
+        // The sender lives as long as `self`, so this cannot fail.
+        let _ = changes.wait_for(|all| names.iter().all(|name| holds(all, name))).await;
     }
 
     /// Waits until the answer to "ready?" is `ready`.
@@ -123,6 +142,7 @@ impl Condition {
         self.readiness.0.send_if_modified(|all| {
             let Some(state) = all.get_mut(self.name) else { return false };
             let news = state.missing != missing;
+            state.required &= !(state.at_first && missing.is_none());
             state.missing = missing;
             news
         })
@@ -168,6 +188,19 @@ impl fmt::Display for ReadinessReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_is_required_at_first_ends_readiness_no_more() {
+        let readiness = Readiness::new();
+        let listed = readiness.require_at_first("pods", "the first list has not come yet");
+        assert!(!readiness.report().ready);
+        listed.fail("the API server is away");
+        assert!(!readiness.report().ready);
+        listed.hold();
+        readiness.wait_for_all(&["pods"]).await;
+        listed.fail("the API server is away");
+        assert_eq!(readiness.report().to_string(), "ready\nwarning pods: the API server is away\n");
+    }
 
     #[tokio::test]
     async fn ready_when_all_that_is_required_holds() {

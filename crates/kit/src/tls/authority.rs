@@ -9,8 +9,8 @@ use rcgen::{
     KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 
-/// Clocks of a cluster's machines differ a little.
-const SKEW: Duration = Duration::from_secs(300);
+/// How long before its making a certificate becomes valid: clocks of a cluster's machines differ a little.
+pub const SKEW: Duration = Duration::from_secs(300);
 
 /// A certificate authority: its certificate for those who trust, its key for us.
 pub struct Authority {

@@ -4,6 +4,7 @@
 
 mod filter;
 mod kind;
+mod operations;
 mod selector;
 
 use serde_json::Value;
@@ -12,6 +13,7 @@ use thiserror::Error;
 
 pub use filter::Filter;
 pub use kind::KindSelector;
+pub use operations::Operations;
 pub use selector::Selector;
 
 /// Group, version and kind of an object.
@@ -229,6 +231,29 @@ impl Block {
             Block::Any(filters) => filters.iter().any(|filter| filter.holds(target)),
             Block::All(filters) => filters.iter().all(|filter| filter.holds(target)),
             Block::Direct(filter) => filter.holds(target),
+        }
+    }
+
+    /// The operations on a kind, or a subresource of it, that a rule with this `match` can be about.
+    pub(super) fn operations(&self, gvk: &Gvk, subresource: &str) -> Operations {
+        let asked = |filter: &Filter| filter.asked(gvk, subresource);
+        match self {
+            Block::Any(filters) => filters.iter().map(asked).fold(Operations::NONE, Operations::or),
+            Block::All(filters) => filters.iter().map(asked).fold(Operations::ALL, Operations::and),
+            Block::Direct(filter) => asked(filter),
+        }
+    }
+
+    /// The operations on a kind that this `exclude` takes out whatever the object is.
+    pub(super) fn excluded_operations(&self, gvk: &Gvk, subresource: &str) -> Operations {
+        let excluded = |filter: &Filter| match filter.is_of_kinds_only() {
+            true => filter.asked(gvk, subresource),
+            false => Operations::NONE,
+        };
+        match self {
+            Block::Any(filters) => filters.iter().map(excluded).fold(Operations::NONE, Operations::or),
+            Block::All(filters) => filters.iter().map(excluded).fold(Operations::ALL, Operations::and),
+            Block::Direct(filter) => excluded(filter),
         }
     }
 

@@ -6,8 +6,8 @@ use meshward_policy::kyverno::policy::{Input, Policy, PolicyError, Status};
 use serde_json::{Value, json};
 
 use crate::load::{self, Part, Told};
-use crate::machine::Machine;
 use crate::results::Problem;
+use meshward_kit::machine::Machine;
 
 /// Compiled policies.
 pub(super) struct Policies {

@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::{Language, Text, go_json, text_of_standard_input, texts};
 use crate::exit::{Failure, Outcome};
 use crate::input::Input;
-use crate::machine::Machine;
 use crate::terminal;
+use meshward_kit::machine::Machine;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -1,6 +1,6 @@
 //! One filter: all of its attributes must match, of each attribute one element.
 
-use super::{KindSelector, MatchError, Reason, Selector, Target, UserInfo};
+use super::{Gvk, KindSelector, MatchError, Operations, Reason, Selector, Target, UserInfo};
 use crate::wildcard;
 use serde_json::{Map, Value};
 
@@ -85,6 +85,27 @@ impl Filter {
             }
         }
         Ok(())
+    }
+
+    /// The kinds it is about; none: every kind.
+    pub fn kinds(&self) -> &[KindSelector] {
+        &self.kinds
+    }
+
+    /// The operations on a kind, or a subresource of it, that it can match.
+    pub(super) fn asked(&self, gvk: &Gvk, subresource: &str) -> Operations {
+        let meant = self.kinds.is_empty() || self.kinds.iter().any(|kind| kind.asks(gvk, subresource));
+        match meant && !self.is_empty() {
+            true if self.operations.is_empty() => Operations::ALL,
+            true => Operations::of(self.operations.iter().map(String::as_str)),
+            false => Operations::NONE,
+        }
+    }
+
+    /// Whether it is about nothing but kinds and operations.
+    pub(super) fn is_of_kinds_only(&self) -> bool {
+        let rest = Filter { kinds: Vec::new(), operations: Vec::new(), ..self.clone() };
+        rest.is_empty() && !self.is_empty()
     }
 
     fn describes_nothing(&self) -> bool {

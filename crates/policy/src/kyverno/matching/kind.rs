@@ -55,6 +55,13 @@ impl KindSelector {
                     && gvk.group.is_empty()
                     && gvk.version == "v1"))
     }
+
+    /// Whether an API server has to be asked to send this. Whoever names `Pod/exec` does not ask for ephemeral containers,
+    /// though they would match.
+    pub(super) fn asks(&self, gvk: &Gvk, subresource: &str) -> bool {
+        self.matches(gvk, subresource)
+            && (wildcard::matches(&self.subresource, subresource) || self.matches(gvk, ""))
+    }
 }
 
 /// `v1`, `v2beta1`, `*`.

@@ -1,0 +1,331 @@
+//! Makes the API server's webhook configurations what they should be, and keeps them so: only what differs is written,
+//! foreign changes are undone, and what is not wanted any more goes.
+
+mod compare;
+mod found;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::Client;
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use meshward_kit::admin::{Condition, Readiness};
+use meshward_kit::backoff::Backoff;
+use meshward_kit::client::{Kind, RequestError};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::apis::Apis;
+use super::desired::{Desired, Wishes, desired};
+use crate::certificates::CaBundle;
+use crate::live::{Definitions, KINDS, Live};
+use compare::{Step, other_release, plan};
+use found::resources;
+
+pub use found::{Configurations, watch_configurations};
+
+/// Changes that come together are written together.
+const TOGETHER: Duration = Duration::from_millis(100);
+/// Pauses after a failure, and between repairs while somebody else keeps changing what we write.
+const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// How long nobody must have interfered before a repair is made at once again.
+const QUIET: Duration = Duration::from_secs(120);
+
+/// Which release the configurations are of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// Its Service.
+    pub service: String,
+    /// The Service's namespace.
+    pub namespace: String,
+}
+
+impl Instance {
+    /// The name of a configuration. The release is named at the end: the API server calls mutating webhooks in the order
+    /// of these names, and the swap's must come after the injectors'.
+    pub fn name(&self, usual: &str) -> String {
+        match self.service.as_str() {
+            "meshward-control" => usual.to_owned(),
+            other => format!("{usual}.{other}"),
+        }
+    }
+
+    /// The labels of everything that is ours.
+    pub fn labels(&self) -> [(&'static str, &str); 3] {
+        [
+            ("app.kubernetes.io/managed-by", "meshward-control"),
+            ("meshward.dev/service", &self.service),
+            ("meshward.dev/service-namespace", &self.namespace),
+        ]
+    }
+
+    fn selector(&self) -> String {
+        self.labels().map(|(key, value)| format!("{key}={value}")).join(",")
+    }
+}
+
+/// Where they are written, and what about.
+#[derive(Clone)]
+pub struct Target {
+    /// Asks the API server.
+    pub client: Client,
+    /// Whose they are.
+    pub instance: Instance,
+    /// Whom they go with.
+    pub owner: Option<OwnerReference>,
+}
+
+/// What they are made from. Each tells when it changes.
+#[derive(Clone)]
+pub struct Sources {
+    /// What is in force.
+    pub live: Live,
+    /// What is served.
+    pub apis: watch::Receiver<Option<Arc<Apis>>>,
+    /// What is defined.
+    pub definitions: watch::Receiver<Option<Definitions>>,
+    /// The authorities by which the API server knows us.
+    pub bundle: watch::Receiver<CaBundle>,
+    /// The configurations that are there.
+    pub found: watch::Receiver<Configurations>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Written {
+    kind: String,
+    action: &'static str,
+}
+
+/// Writes them.
+#[derive(Clone)]
+pub struct Writer {
+    target: Target,
+    wishes: Wishes,
+    sources: Sources,
+    /// Told which bundle every configuration carries.
+    trusted: watch::Sender<CaBundle>,
+    shown: Condition,
+    writes: Family<Written, Counter>,
+}
+
+/// Why a configuration is not as it should be.
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error(
+        "{kind} {name} is that of the release {release}; accepted: a release with a Service of another name"
+    )]
+    Taken { kind: String, name: String, release: String },
+}
+
+impl Writer {
+    /// A writer; `trusted` is told which bundle every configuration carries, `shown` holds while they are as they should
+    /// be.
+    pub fn new(
+        target: Target,
+        wishes: Wishes,
+        sources: Sources,
+        trusted: watch::Sender<CaBundle>,
+        shown: Condition,
+    ) -> Self {
+        Self { target, wishes, sources, trusted, shown, writes: Family::default() }
+    }
+
+    /// Puts `webhook_configuration_writes_total{kind, action}` among the metrics.
+    pub fn register(&self, metrics: &mut Registry) {
+        let help = "Writes of webhook configurations";
+        metrics.register("webhook_configuration_writes", help, self.writes.clone());
+    }
+
+    /// Writes for as long as it is polled: one replica at a time does. Nothing is written before everything that is in
+    /// force was listed, or policies that are not known yet would be left out.
+    pub async fn keep(mut self, readiness: Readiness) {
+        let mut listed = vec!["namespaces", "definitions"];
+        listed.extend(KINDS.iter().map(|kind| kind.plural));
+        readiness.wait_for_all(&listed).await;
+        let (mut backoff, mut last, mut interfered) = (Backoff::new(RETRY.0, RETRY.1), None, None);
+        let mut changes = self.sources.live.changes();
+        loop {
+            changes.borrow_and_update();
+            let wanted = self.desired();
+            let steps = self.steps(wanted.as_deref());
+            let repair = !steps.is_empty() && wanted == last;
+            if repair && self.interferes(&steps, &mut interfered) {
+                // Whoever it is, a race with him is won by nobody.
+                tokio::time::sleep(backoff.next_delay()).await;
+            }
+            match self.apply(steps, repair).await {
+                Ok(written) => {
+                    if written == 0 && interfered.is_none() {
+                        backoff.reset();
+                    }
+                    self.settle(wanted.is_some() && written == 0);
+                    last = wanted;
+                }
+                Err(error) => {
+                    if self.shown.fail(error.to_string()) {
+                        tracing::error!(%error, "webhook configurations not written; trying again");
+                    }
+                    tokio::time::sleep(backoff.next_delay()).await;
+                    continue;
+                }
+            }
+            self.changed(&mut changes).await;
+            tokio::time::sleep(TOGETHER).await;
+        }
+    }
+
+    /// What should be there; `None` while something is not known yet. Takes note of what it was made from.
+    fn desired(&mut self) -> Option<Vec<Desired>> {
+        let sources = &mut self.sources;
+        let apis = sources.apis.borrow_and_update().clone()?;
+        let definitions = sources.definitions.borrow_and_update().clone()?;
+        let bundle = sources.bundle.borrow_and_update().clone()?;
+        let snapshot = sources.live.snapshot();
+        let policies = snapshot.policies.iter().map(|loaded| &loaded.policy);
+        Some(desired(policies, &apis, &definitions, &self.wishes, &bundle))
+    }
+
+    fn steps(&mut self, wanted: Option<&[Desired]>) -> Vec<((String, String), Step)> {
+        let found = self.sources.found.borrow_and_update();
+        match (wanted, found.as_ref()) {
+            (Some(wanted), Some(found)) => {
+                plan(wanted, found, &self.target.instance, self.target.owner.as_ref())
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether somebody changes what we wrote again and again.
+    fn interferes(&self, steps: &[((String, String), Step)], since: &mut Option<Instant>) -> bool {
+        let now = Instant::now();
+        let again = since.replace(now).is_some_and(|last| now.duration_since(last) < QUIET);
+        let names: Vec<&str> = steps.iter().map(|((_, name), _)| name.as_str()).collect();
+        tracing::warn!(
+            configurations = names.join(", "),
+            "webhook configurations were changed by somebody else"
+        );
+        again
+    }
+
+    /// Everything is as it should be, as far as the watch has told.
+    fn settle(&self, as_it_should_be: bool) {
+        if !as_it_should_be || self.sources.found.borrow().is_none() {
+            return;
+        }
+        self.shown.hold();
+        let bundle = self.sources.bundle.borrow().clone();
+        self.trusted.send_if_modified(|now| {
+            let news = *now != bundle;
+            *now = bundle;
+            news
+        });
+    }
+
+    async fn changed(&mut self, changes: &mut watch::Receiver<u64>) {
+        let sources = &mut self.sources;
+        tokio::select! {
+            _ = changes.changed() => {}
+            _ = sources.apis.changed() => {}
+            _ = sources.definitions.changed() => {}
+            _ = sources.bundle.changed() => {}
+            _ = sources.found.changed() => {}
+        }
+    }
+
+    /// Makes the requests; the number of those made. What others changed in the meantime is seen by the watch.
+    async fn apply(&self, steps: Vec<((String, String), Step)>, repair: bool) -> Result<usize, WriteError> {
+        let count = steps.len();
+        for ((kind, name), step) in steps {
+            let action = match (&step, repair) {
+                (Step::Delete, _) => "removed",
+                (_, true) => "repaired",
+                (Step::Create(_), _) => "created",
+                (Step::Patch(_), _) => "changed",
+            };
+            match self.request(&kind, &name, step).await {
+                Err(WriteError::Request(error)) if matches!(error.kind(), Kind::Conflict | Kind::Gone) => {
+                    tracing::debug!(%error, "somebody else was faster");
+                }
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    tracing::info!(kind, name, action, "webhook configuration written");
+                    self.writes.get_or_create(&Written { kind, action }).inc();
+                }
+            }
+        }
+        Ok(count)
+    }
+
+    async fn request(&self, kind: &str, name: &str, step: Step) -> Result<(), WriteError> {
+        let Some(resource) = resources().into_iter().find(|resource| resource.kind == kind) else {
+            return Ok(());
+        };
+        let api = api(&self.target.client, &resource);
+        let failed = |verb: &str| RequestError::of(format!("{verb} {kind} {name}"));
+        match step {
+            Step::Create(object) => match create(&api, &object).await {
+                Ok(_) => {}
+                // It lost our labels, or is somebody else's.
+                Err(error) if meshward_kit::client::kind(&error) == Kind::Conflict => {
+                    let there = api.get(name).await.map_err(failed("read"))?;
+                    let there = serde_json::to_value(there).unwrap_or_default();
+                    if let Some(release) = other_release(&there, &self.target.instance) {
+                        return Err(WriteError::Taken { kind: kind.into(), name: name.into(), release });
+                    }
+                    if let Some(patch) = compare::patch(&object, &there) {
+                        let patch = Patch::Merge(patch);
+                        api.patch(name, &PatchParams::default(), &patch).await.map_err(failed("change"))?;
+                    }
+                }
+                Err(error) => return Err(failed("create")(error).into()),
+            },
+            Step::Patch(patch) => {
+                let patch = Patch::Merge(patch);
+                api.patch(name, &PatchParams::default(), &patch).await.map_err(failed("change"))?;
+            }
+            Step::Delete => {
+                api.delete(name, &DeleteParams::default()).await.map_err(failed("remove"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn create(api: &Api<DynamicObject>, object: &Value) -> Result<DynamicObject, kube::Error> {
+    let object = serde_json::from_value(object.clone()).map_err(kube::Error::SerdeError)?;
+    api.create(&PostParams::default(), &object).await
+}
+
+fn api(client: &Client, resource: &ApiResource) -> Api<DynamicObject> {
+    Api::all_with(client.clone(), resource)
+}
+
+/// Removes every configuration of a release; the names of those that were there.
+///
+/// # Errors
+/// A request failed.
+pub async fn remove_all(client: &Client, instance: &Instance) -> Result<Vec<String>, RequestError> {
+    let mut removed = Vec::new();
+    for resource in resources() {
+        let api = api(client, &resource);
+        let attempted = RequestError::of(format!("list {}", resource.plural));
+        let all = api.list(&ListParams::default().labels(&instance.selector())).await.map_err(attempted)?;
+        for object in all.items {
+            let name = object.metadata.name.unwrap_or_default();
+            let attempted = RequestError::of(format!("remove {} {name}", resource.kind));
+            match api.delete(&name, &DeleteParams::default()).await.map_err(attempted) {
+                Err(error) if error.kind() != Kind::Gone => return Err(error),
+                _ => removed.push(format!("{} {name}", resource.kind)),
+            }
+        }
+    }
+    Ok(removed)
+}

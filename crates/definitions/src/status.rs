@@ -1,0 +1,55 @@
+//! What the controller writes into the status of our kinds.
+
+use serde_json::{Value, json};
+
+/// The schema of `status`.
+pub(crate) fn schema() -> Value {
+    json!({
+        "type": "object",
+        "description": "What the controller found out; written by it alone.",
+        "x-kubernetes-preserve-unknown-fields": true,
+        "properties": {
+            "observedGeneration": {
+                "type": "integer", "format": "int64",
+                "description": "The metadata.generation that this is about.",
+            },
+            "conditions": conditions(),
+            "podsSaved": {
+                "type": "integer", "format": "int64",
+                "description": "How many pods would have been found at fault without it.",
+            },
+            "lastUsed": {
+                "type": "string", "format": "date-time",
+                "description": "When it last allowed something.",
+            },
+            "expired": {"type": "boolean", "description": "Whether it has no effect any more."},
+            "noLongerNeeded": {
+                "type": "array",
+                "description": "What it allows and no pod needs: candidates to be taken out.",
+                "items": {"type": "string"},
+            },
+        },
+    })
+}
+
+/// Conditions as all of Kubernetes has them.
+pub(crate) fn conditions() -> Value {
+    json!({
+        "type": "array",
+        "description": "Ready: it was read and is in force.",
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["type"],
+        "items": {
+            "type": "object",
+            "required": ["type", "status"],
+            "properties": {
+                "type": {"type": "string", "description": "What it is about."},
+                "status": {"type": "string", "enum": ["True", "False", "Unknown"]},
+                "reason": {"type": "string", "description": "One word."},
+                "message": {"type": "string", "description": "A sentence."},
+                "lastTransitionTime": {"type": "string", "format": "date-time"},
+                "observedGeneration": {"type": "integer", "format": "int64"},
+            },
+        },
+    })
+}
