@@ -158,11 +158,18 @@ fn the_agent_is_admitted_under_its_constraints_and_no_others_are_used() {
         );
         // Nobody gets them by a group, and nobody but the agent's account by a role.
         assert_eq!((found.users, found.groups), (Some(vec![]), Some(vec![])), "{name}");
-        let role = of_kind(&objects, "ClusterRole");
-        let uses = role["rules"].as_array().unwrap().iter().filter(|rule| rule["verbs"] == json!(["use"]));
-        let names: Vec<&Value> = uses.map(|rule| &rule["resourceNames"]).collect();
-        assert_eq!(names, [&json!([found.metadata.name])], "{name}");
-        let subjects = &of_kind(&objects, "ClusterRoleBinding")["subjects"];
+        let uses = |role: &&Value| {
+            role["kind"] == "ClusterRole"
+                && role["rules"].as_array().unwrap().iter().any(|rule| {
+                    rule["verbs"] == json!(["use"]) && rule["resourceNames"] == json!([found.metadata.name])
+                })
+        };
+        let roles: Vec<&Value> = objects.iter().filter(uses).map(|role| &role["metadata"]["name"]).collect();
+        assert_eq!(roles.len(), 1, "{name}");
+        let bound = objects.iter().filter(|one| one["kind"] == "ClusterRoleBinding");
+        let bound: Vec<&Value> = bound.filter(|one| &one["roleRef"]["name"] == roles[0]).collect();
+        assert_eq!(bound.len(), 1, "{name}");
+        let subjects = &bound[0]["subjects"];
         assert_eq!(subjects.as_array().map(Vec::len), Some(1), "{name}");
         assert_eq!(subjects[0]["name"], template["spec"]["serviceAccountName"], "{name}");
     }
