@@ -11,7 +11,7 @@ use futures::{FutureExt, StreamExt, stream};
 use meshward_e2e::{Agent, Bed, Case, Cluster, Namespace, Turn};
 
 /// No case takes longer than this.
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_secs(600);
 /// How many are told again at the end.
 const SLOWEST: usize = 8;
 

@@ -20,7 +20,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// For a hundred pods, on a machine with few cores.
-const LONG: Duration = Duration::from_secs(270);
+const LONG: Duration = Duration::from_secs(540);
 
 async fn two_meshes(bed: &Bed) -> Result<()> {
     let shop = bed.restricted("meshes").await?;
