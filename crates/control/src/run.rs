@@ -58,7 +58,8 @@ async fn control(client: kube::Client, settings: Settings) -> anyhow::Result<()>
     let stop = CancellationToken::new();
     let live = Live::default();
     let owner = owner::service(&client, &settings.identity).await;
-    let parts = Parts { client, live, settings, shutdown, readiness, stop, owner };
+    let asked = admission::Asked::default();
+    let parts = Parts { client, live, settings, shutdown, readiness, stop, asked, owner };
     let (shutdown, readiness) = (parts.shutdown.clone(), parts.readiness.clone());
     let definitions = parts.follow();
     let election = parts.elect();

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::swap::Swapper;
-use crate::admission::{self, Scope, read_configuration};
+use crate::admission::{self, Asked, Scope, read_configuration};
 use crate::background::{self, Background};
 use crate::certificates::{CaBundle, Files, OwnCertificates, Wishes};
 use crate::hooks::{self, Apis, Instance, Sources, Target, Writer};
@@ -45,6 +45,8 @@ pub(super) struct Parts {
     pub(super) readiness: Readiness,
     /// Ends what answers requests.
     pub(super) stop: CancellationToken,
+    /// Which policies have webhooks.
+    pub(super) asked: Asked,
     /// What is in our namespace goes with it.
     pub(super) owner: Option<OwnerReference>,
 }
@@ -176,6 +178,8 @@ impl Parts {
             hooks::watch_configurations(client.clone(), instance.clone(), tell, listed, self.stop.clone());
         self.shutdown.spawn("configurations", followed);
 
+        let asked = self.asked.clone().follow(found.clone(), self.stop.clone());
+        self.shutdown.spawn("asked", asked);
         let owner = super::owner::cluster(client, &self.settings).await;
         let target = Target { client: client.clone(), instance, owner };
         let served = apis.clone();
@@ -287,6 +291,7 @@ impl Parts {
             outside: Arc::new(Outside::new(Some(client.clone()), roles)),
             observed,
             metrics,
+            asked: self.asked.clone(),
             swapper,
             scope: Scope::new(settings.never_judged()),
             granting: Granting::new(settings.policy.exception_namespaces.clone()),
