@@ -4,6 +4,7 @@
 
 mod bench;
 mod envoy;
+mod lock;
 mod rig;
 
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use tempfile::NamedTempFile;
 
 use crate::image::{self, Which};
 use crate::{chart, demo, run, tools};
@@ -36,6 +38,9 @@ pub(crate) struct Arguments {
     /// Print the cases, and run none
     #[arg(long)]
     list: bool,
+    /// Build everything that is needed, and run nothing
+    #[arg(long)]
+    prepare: bool,
     /// Cases that run at once
     #[arg(long, default_value_t = 4)]
     jobs: usize,
@@ -56,19 +61,29 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         let nothing = Prepared { helm: "helm".into(), ..Prepared::default() };
         return run::quiet_step("the list of cases", cases(&nothing, arguments)?.arg("--list"));
     }
+    let own = std::env::var_os("KUBECONFIG").is_none_or(|value| value.is_empty());
     let helm = tools::helm()?;
     chart::run(&helm, false)?;
-    let own = std::env::var_os("KUBECONFIG").is_none_or(|value| value.is_empty());
     let rig = if own { Some(Rig::prepare()?) } else { None };
-    let mut prepared = Prepared { helm, ..Prepared::default() };
+    let result = Some(tempfile::NamedTempFile::new().context("cannot make a file for the result")?);
+    let mut prepared = Prepared { helm, result, ..Prepared::default() };
     prepared.build(arguments, rig.as_ref())?;
     eprintln!("==> everything is built, {:.0} s", begin.elapsed().as_secs_f64());
-    match &rig {
+    if arguments.prepare {
+        return Ok(());
+    }
+    let ended = match &rig {
         Some(rig) => {
             on_own_cluster(rig, &prepared.images, arguments.keep, "cases", cases(&prepared, arguments)?)
         }
         None => on_given_cluster(&prepared, arguments),
+    };
+    eprintln!("==> the whole of it: {:.0} s", begin.elapsed().as_secs_f64());
+    // The last line of all, whatever comes after the cases.
+    if let Some(result) = &prepared.result {
+        print!("{}", std::fs::read_to_string(result).unwrap_or_default());
     }
+    ended
 }
 
 /// What the cases are given.
@@ -78,6 +93,7 @@ struct Prepared {
     images: Vec<PathBuf>,
     envoy: bool,
     istio: Option<PathBuf>,
+    result: Option<NamedTempFile>,
 }
 
 impl Prepared {
@@ -100,10 +116,12 @@ fn images(folder: Option<&Path>) -> Result<Vec<PathBuf>> {
         return image::archives(&IMAGES, folder);
     }
     eprintln!("==> building images");
+    let begin = Instant::now();
     let made = image::make(&IMAGES, &image::folder())?;
     for image in &made {
-        eprintln!("{} {}", image.name, image.digest);
+        eprintln!("    {} {}", image.name, image.digest);
     }
+    eprintln!("    building images: {:.0} s", begin.elapsed().as_secs_f64());
     Ok(made.into_iter().map(|image| image.archive).collect())
 }
 
@@ -120,7 +138,10 @@ fn on_own_cluster(rig: &Rig, images: &[PathBuf], keep: bool, what: &str, mut com
     });
     match (started, keep) {
         (true, false) => rig.stop()?,
-        (true, true) => eprintln!("the cluster still runs; {}", rig.how_to_use()),
+        (true, true) => {
+            rig.leave();
+            eprintln!("the cluster still runs; {}", rig.how_to_use());
+        }
         (false, _) => eprintln!("the cluster was there before, and still runs; {}", rig.how_to_use()),
     }
     result
@@ -163,6 +184,9 @@ fn cases(prepared: &Prepared, arguments: &Arguments) -> Result<Command> {
     }
     if let Some(istio) = &prepared.istio {
         command.arg("--istio").arg(istio);
+    }
+    if let Some(result) = &prepared.result {
+        command.arg("--result").arg(result.path());
     }
     Ok(command)
 }

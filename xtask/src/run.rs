@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -19,10 +20,19 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// Steps that take longer tell how long.
+const WORTH_TELLING: Duration = Duration::from_secs(5);
+
 /// Runs a command after printing it; an exit code other than 0 is an error.
 pub(crate) fn step(what: &str, command: &mut Command) -> Result<()> {
     eprintln!("==> {what}");
-    quiet_step(what, command)
+    let begin = Instant::now();
+    let ended = quiet_step(what, command);
+    let took = begin.elapsed();
+    if took >= WORTH_TELLING {
+        eprintln!("    {what}: {:.0} s", took.as_secs_f64());
+    }
+    ended
 }
 
 /// The same without printing it, for output that a program reads.

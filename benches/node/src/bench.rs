@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use meshward_e2e::{Agent, Bed, Manifest, Namespace, Options, Pod, Rig, Tools};
+use meshward_e2e::{Agent, Bed, Manifest, Namespace, Options, Pod, Rig, Tools, Turn};
 
 use crate::journal::{self, Journal};
 use crate::measure::Scale;
@@ -19,24 +19,29 @@ pub(crate) struct Bench {
     pub(crate) agent: Agent,
     pub(crate) sentinel: Sentinel,
     pub(crate) scale: Scale,
+    turn: Turn,
 }
 
 impl Bench {
     /// Connects to everything and installs the agent.
     pub(crate) async fn prepare(options: &Options, scale: Scale) -> Result<Self> {
         let cluster = options.connect().await?;
+        let waits = |holder: &str| eprintln!("waiting for another run on this cluster to end: {holder}");
+        let turn = Turn::take(cluster.client.clone(), &cluster.run, waits).await?;
         let bed = Bed::new(cluster, 1);
         let sentinel = Sentinel::start(&bed.rig()?.state.join("nri/nri.sock"))?;
         let agent = bed.agent();
+        agent.clear_unfinished().await?;
         let took = agent.install(&[]).await?;
         eprintln!("agent installed and ready in {:.1} s", took.as_secs_f64());
-        Ok(Self { bed, agent, sentinel, scale })
+        Ok(Self { bed, agent, sentinel, scale, turn })
     }
 
     /// Takes away what this has made.
-    pub(crate) async fn clear(&self) -> Result<()> {
+    pub(crate) async fn clear(self) -> Result<()> {
         self.bed.clear().await?;
-        self.agent.uninstall().await
+        self.agent.uninstall().await?;
+        self.turn.end().await
     }
 
     pub(crate) fn rig(&self) -> Result<&Rig> {

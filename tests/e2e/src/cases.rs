@@ -1,11 +1,16 @@
 //! The cases, by what they are about. A new one is a function and a line in its file's list.
 
+mod away;
+mod docs;
 mod faults;
 mod installation;
+mod looks;
+mod node;
 mod pods;
 mod real_istio;
 mod scale;
 mod start;
+mod upgrade;
 
 use std::time::Duration;
 
@@ -16,5 +21,16 @@ const SOON: Duration = Duration::from_secs(60);
 
 /// All of them.
 pub(crate) fn all() -> Vec<Case> {
-    [start::CASES, faults::CASES, scale::CASES, installation::CASES, real_istio::CASES].concat()
+    [
+        start::CASES,
+        faults::CASES,
+        away::CASES,
+        upgrade::CASES,
+        node::CASES,
+        scale::CASES,
+        installation::CASES,
+        docs::CASES,
+        real_istio::CASES,
+    ]
+    .concat()
 }

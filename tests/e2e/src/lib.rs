@@ -34,6 +34,7 @@ pub mod options;
 pub mod pod;
 pub mod replay;
 pub mod rig;
+pub mod turn;
 pub mod until;
 
 pub use agent::Agent;
@@ -47,4 +48,5 @@ pub use namespace::Namespace;
 pub use options::Options;
 pub use pod::Pod;
 pub use rig::{Paused, Rig};
+pub use turn::Turn;
 pub use until::until;

@@ -171,6 +171,8 @@ impl Metrics {
             Happened::Removed => "removed",
             Happened::Refused => "refused",
             Happened::Failed => "failed",
+            // A gauge counts those that wait.
+            Happened::Waits => return,
             Happened::Unredirected => return self.incident("unredirected"),
             Happened::GateTaken => return self.incident("gate-taken"),
         };
