@@ -11,13 +11,11 @@ pub(crate) struct Journal {
     lines: Vec<(Timestamp, String)>,
 }
 
-/// When a container was asked for, ran and had ended.
+/// When a container was asked for and had ended.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Run {
     /// The runtime was asked to start it.
     pub(crate) asked: Timestamp,
-    /// It had been started.
-    pub(crate) started: Timestamp,
     /// It had ended; none while it runs.
     pub(crate) ended: Option<Timestamp>,
 }
@@ -62,11 +60,7 @@ impl Journal {
         let start = format!("msg=\"StartContainer for \\\"{id}\\\"");
         let is_request = |line: &str| line.contains(&start) && !line.contains("returns successfully");
         let asked = self.lines.iter().rev().find(|(_, line)| is_request(line)).map(|(time, _)| *time);
-        Ok(Run {
-            asked: asked.with_context(what)?,
-            started: time(&[&start, "returns successfully"]).with_context(what)?,
-            ended: time(&["container exit event", &id]),
-        })
+        Ok(Run { asked: asked.with_context(what)?, ended: time(&["container exit event", &id]) })
     }
 }
 

@@ -23,7 +23,7 @@ struct Way {
     sandbox: Series,
     /// From the gate's opening to the runtime being asked to start the wait container.
     lead: Series,
-    /// The wait container's own run.
+    /// From the runtime being asked to start the wait container to its end.
     waited: Series,
 }
 
@@ -41,11 +41,11 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Section>> {
         ("NRI: network made → gate open", told.opened),
         ("NRI: RunPodSandbox asked for → gate open", told.asked),
         ("NRI: gate open → wait container asked for", told.lead),
-        ("NRI: wait container's own run", told.waited),
+        ("NRI: wait container asked for → ended", told.waited),
         ("NRI: RunPodSandbox, whole", told.sandbox),
         ("watch: network made → gate open", found.opened),
         ("watch: RunPodSandbox asked for → gate open", found.asked),
-        ("watch: wait container's own run", found.waited),
+        ("watch: wait container asked for → ended", found.waited),
         ("watch: RunPodSandbox, whole", found.sandbox),
     ]
     .map(|(name, series)| (name.to_string(), series));
@@ -84,7 +84,7 @@ impl Way {
             self.held.push(passage.held().context("the last plugin was not asked")?);
             self.sandbox.push(between(asked, answered).context("a sandbox before it was asked for")?);
             let ended = wait.ended.context("the wait container's end is not in the runtime's log")?;
-            self.waited.push(between(wait.started, ended).unwrap_or_default());
+            self.waited.push(between(wait.asked, ended).unwrap_or_default());
             return Ok(());
         }
         let opened = passage.to_gate().context("the gate was not seen open")?;
