@@ -10,13 +10,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-
 use meshward_kit::lease;
 
+use crate::admission::AdmissionSettings;
+use crate::events::EventSettings;
 use crate::hooks;
+use crate::report::ReportSettings;
+use crate::scan::ScanSettings;
 
 pub use certificates::Certificates;
-use values::duration;
+pub(crate) use values::duration;
 pub use values::{Validators, WaitExit, WaitUser};
 pub use webhooks::{FailureMode, Swap, Webhooks};
 
@@ -36,6 +39,9 @@ pub struct Settings {
     /// What counts
     #[command(flatten)]
     pub policy: Policy,
+    /// What admission is told
+    #[command(flatten)]
+    pub admission: AdmissionSettings,
     /// What the API server is told to send us
     #[command(flatten)]
     pub webhooks: Webhooks,
@@ -45,6 +51,15 @@ pub struct Settings {
     /// What TLS is served with
     #[command(flatten)]
     pub certificates: Certificates,
+    /// What is found out about objects that are there already
+    #[command(flatten)]
+    pub scan: ScanSettings,
+    /// How that is told
+    #[command(flatten)]
+    pub reports: ReportSettings,
+    /// And to those who look at an object
+    #[command(flatten)]
+    pub events: EventSettings,
     /// Form of the log: auto (text on a terminal), text or json
     #[arg(long, env = "MESHWARD_LOG_FORMAT", default_value = "auto", value_enum)]
     pub log_format: meshward_kit::log::Format,
@@ -98,6 +113,7 @@ impl Settings {
         hooks::Wishes {
             client,
             excluded_namespaces: self.never_judged(),
+            namespace_selector: self.webhooks.namespace_selector.clone(),
             excluded_kinds: self.policy.exclude_kinds.clone(),
             force_ignore: self.webhooks.force_ignore,
             swap: (!self.swap.no_swap).then_some(self.swap.swap_failure),

@@ -11,13 +11,15 @@ mod claim;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Client;
 use kube::api::{Api, PostParams};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::Condition;
@@ -62,6 +64,7 @@ pub struct Election {
     /// We lead, and for how long without another answer.
     until: Option<Instant>,
     leading: watch::Sender<bool>,
+    farewell: Option<BoxFuture<'static, ()>>,
 }
 
 /// An identity that no other process has, also not an earlier one of this name: that one's claims are not ours.
@@ -89,6 +92,7 @@ impl Election {
             written: None,
             until: None,
             leading: watch::Sender::new(false),
+            farewell: None,
         }
     }
 
@@ -96,6 +100,13 @@ impl Election {
     #[must_use]
     pub fn owned_by(mut self, owner: Option<OwnerReference>) -> Self {
         self.owners = owner.into_iter().collect();
+        self
+    }
+
+    /// What is done when we end while we lead, before anybody else may; as long as a leader may be silent at most.
+    #[must_use]
+    pub fn farewell(mut self, work: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.farewell = Some(work.boxed());
         self
     }
 
@@ -211,7 +222,13 @@ impl Election {
     /// Lets the next one begin at once.
     async fn release(&mut self) {
         self.leading.send_replace(false);
-        let (Some(_), Some(mut lease)) = (self.until.take(), self.written.take()) else { return };
+        let Some(until) = self.until.take() else { return };
+        if let Some(work) = self.farewell.take()
+            && timeout_at(until, work).await.is_err()
+        {
+            tracing::warn!(lease = self.name, "what is done at the end of leadership took too long");
+        }
+        let Some(mut lease) = self.written.take() else { return };
         let mut claim = Claim::of(&lease.spec.take().unwrap_or_default());
         claim.holder.clear();
         claim.duration = Duration::from_secs(1);

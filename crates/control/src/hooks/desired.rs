@@ -41,6 +41,8 @@ pub struct Wishes {
     pub client: Client,
     /// Namespaces that are never looked at, our own among them.
     pub excluded_namespaces: Vec<String>,
+    /// What else must hold of a namespace: expressions of a label selector.
+    pub namespace_selector: Vec<Value>,
     /// Kinds that are never sent.
     pub excluded_kinds: Vec<String>,
     /// Let requests through whenever nobody answers.
@@ -137,6 +139,7 @@ impl Writer<'_> {
 
     /// Namespaces that are looked at, with further expressions.
     fn looked_at(&self, mut expressions: Vec<Value>) -> Vec<Value> {
+        expressions.extend(self.wishes.namespace_selector.iter().cloned());
         if !self.wishes.excluded_namespaces.is_empty() {
             let excluded = &self.wishes.excluded_namespaces;
             expressions.push(json!({"key": NAME, "operator": "NotIn", "values": excluded}));
@@ -209,8 +212,9 @@ impl Writer<'_> {
             all.push(webhook(name.clone(), &everywhere, self.looked_at(Vec::new())));
         }
         if !only_there.is_empty() && !theirs.is_empty() {
-            let there = json!({"key": NAME, "operator": "In", "values": theirs});
-            all.push(webhook(format!("{name}.namespaced"), &only_there, vec![there]));
+            let mut there = vec![json!({"key": NAME, "operator": "In", "values": theirs})];
+            there.extend(self.wishes.namespace_selector.iter().cloned());
+            all.push(webhook(format!("{name}.namespaced"), &only_there, there));
         }
         all
     }

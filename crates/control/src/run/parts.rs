@@ -11,17 +11,27 @@ use meshward_kit::shutdown::Shutdown;
 use meshward_kit::tls::{CertificateFiles, CertificateStore};
 use meshward_mesh::{SwapOptions, WaitUser as Whom};
 use prometheus_client::registry::Registry;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::swap::Swapper;
+use crate::admission::{self, Scope, read_configuration};
+use crate::background::{self, Background};
 use crate::certificates::{CaBundle, Files, OwnCertificates, Wishes};
-use crate::hooks::{self, Instance, Sources, Target, Writer};
+use crate::hooks::{self, Apis, Instance, Sources, Target, Writer};
 use crate::live::{self, Definitions, Granting, KINDS, Live, Objects};
+use crate::lookup::Outside;
+use crate::metrics::Metrics;
+use crate::observed::Observed;
+use crate::roles::watch_roles;
+use crate::scan::Rules;
 use crate::settings::{Settings, WaitUser};
 
 /// Definitions as they are followed.
 pub(super) type Defined = watch::Receiver<Option<Definitions>>;
+
+/// What the API server serves.
+pub(super) type Served = watch::Receiver<Option<Arc<Apis>>>;
 
 /// What OpenShift defines, and nobody else.
 const OPENSHIFT: &str = "securitycontextconstraints.security.openshift.io";
@@ -80,7 +90,11 @@ impl Parts {
         let id = lease::identity(&identity.pod_name);
         let (namespace, name) = (&identity.namespace, &identity.service_name);
         let election = Election::new(self.client.clone(), namespace, name, id, self.settings.election());
-        election.owned_by(self.owner.clone())
+        let election = election.owned_by(self.owner.clone());
+        match self.settings.webhooks.remove_webhooks_on_exit {
+            true => election.farewell(remove_on_exit(self.client.clone(), self.settings.instance())),
+            false => election,
+        }
     }
 
     /// Lets us be elected, until the signal: leadership is released at once, so that somebody else leads while we drain.
@@ -147,7 +161,7 @@ impl Parts {
         leading: &watch::Receiver<bool>,
         definitions: &Defined,
         serving: &Serving,
-    ) {
+    ) -> Served {
         let (client, instance) = (&self.client, self.settings.instance());
         let (tell, apis) = watch::channel(None);
         let shown =
@@ -163,7 +177,8 @@ impl Parts {
         self.shutdown.spawn("configurations", followed);
 
         let owner = super::owner::cluster(client, &self.settings).await;
-        let target = Target { client: client.clone(), instance: instance.clone(), owner };
+        let target = Target { client: client.clone(), instance, owner };
+        let served = apis.clone();
         let sources = Sources {
             live: self.live.clone(),
             apis,
@@ -177,7 +192,6 @@ impl Parts {
             Writer::new(target, self.settings.hooks(), sources, serving.trusted.clone(), shown.clone());
         writer.register(metrics);
         let (readiness, token, leads) = (self.readiness.clone(), self.shutdown.token(), leading.clone());
-        let (client, remove) = (client.clone(), self.settings.webhooks.remove_webhooks_on_exit);
         self.shutdown.spawn("hooks", async move {
             let led = leads.clone();
             let others = async {
@@ -193,10 +207,43 @@ impl Parts {
                 () = others => {}
                 () = writing => {}
             }
-            if remove && *led.borrow() {
-                remove_on_exit(&client, &instance).await;
-            }
         });
+        served
+    }
+
+    /// Starts Events, and what only the leader does: the scan, reports and status. Answers where requests tell what
+    /// they found.
+    pub(super) fn scan(
+        &self,
+        metrics: &mut Registry,
+        leading: &watch::Receiver<bool>,
+        served: &Served,
+    ) -> mpsc::Sender<Observed> {
+        let settings = &self.settings;
+        let rules = Rules::new(
+            settings.never_judged(),
+            settings.policy.exclude_kinds.clone(),
+            settings.policy.pod_security_labels,
+        );
+        let wanted = background::Settings {
+            scan: settings.scan.clone(),
+            reports: settings.reports.clone(),
+            events: settings.events.clone(),
+            instance: settings.identity.pod_name.clone(),
+            rules,
+        };
+        let (client, live) = (self.client.clone(), self.live.clone());
+        let (background, events) =
+            Background::new(client, live, served.clone(), wanted, &self.readiness, metrics);
+        self.shutdown.spawn("events", events.run(self.stop.clone()));
+        let (observed, observe) = background.clone().observe(self.stop.clone());
+        self.shutdown.spawn("observed", observe);
+        let (leading, token) = (leading.clone(), self.shutdown.token());
+        let leads = async move {
+            lease::while_leading(leading, token, || background.clone().lead()).await;
+        };
+        self.shutdown.spawn("scan", leads);
+        observed
     }
 
     /// What swaps pods.
@@ -222,6 +269,32 @@ impl Parts {
         Swapper::new(options, move || user(wished), self.settings.never_judged())
     }
 
+    /// What the webhooks work with; with it begins the watch of roles.
+    pub(super) fn admission(
+        &self,
+        swapper: Swapper,
+        metrics: Metrics,
+        observed: mpsc::Sender<Observed>,
+    ) -> anyhow::Result<admission::Parts> {
+        let (client, settings) = (&self.client, &self.settings);
+        let (tell, roles) = watch::channel(None);
+        let shown = ["rolebindings", "clusterrolebindings"].map(|name| self.readiness.advise(name));
+        let watched = watch_roles(client.clone(), self.live.clone(), tell, shown, self.stop.clone());
+        self.shutdown.spawn("roles", watched);
+        let configuration = settings.admission.pod_security_config.as_deref();
+        Ok(admission::Parts {
+            live: self.live.clone(),
+            outside: Arc::new(Outside::new(Some(client.clone()), roles)),
+            observed,
+            metrics,
+            swapper,
+            scope: Scope::new(settings.never_judged()),
+            granting: Granting::new(settings.policy.exception_namespaces.clone()),
+            configuration: configuration.map(read_configuration).transpose()?.unwrap_or_default(),
+            pod_security_labels: settings.policy.pod_security_labels,
+        })
+    }
+
     /// Serves the webhooks.
     pub(super) async fn serve(
         &self,
@@ -236,8 +309,8 @@ impl Parts {
     }
 }
 
-async fn remove_on_exit(client: &Client, instance: &Instance) {
-    match hooks::remove_all(client, instance).await {
+async fn remove_on_exit(client: Client, instance: Instance) {
+    match hooks::remove_all(&client, &instance).await {
         Ok(removed) => tracing::info!(removed = removed.join(", "), "webhook configurations removed"),
         Err(error) => tracing::error!(%error, "webhook configurations not removed"),
     }

@@ -18,10 +18,24 @@ fn defaults_are_those_of_the_help() {
 }
 
 #[test]
+fn namespaces_are_selected_as_kubectl_writes_it() {
+    let settings =
+        parse(&["--namespace-selector", "team=shop,!legacy", "--namespace-selector", "a.io/b,c!=d"]);
+    let expected = serde_json::json!([
+        {"key": "team", "operator": "In", "values": ["shop"]},
+        {"key": "legacy", "operator": "DoesNotExist"},
+        {"key": "a.io/b", "operator": "Exists"},
+        {"key": "c", "operator": "NotIn", "values": ["d"]},
+    ]);
+    assert_eq!(serde_json::Value::from(settings.unwrap().webhooks.namespace_selector), expected);
+}
+
+#[test]
 fn wrong_values_say_what_is_accepted() {
     let table = [
         (&["--webhook-url", "http://a"][..], "accepted: https://HOST[:PORT][/PATH]"),
         (&["--webhook-url", "https:///x"], "accepted: https://HOST[:PORT][/PATH]"),
+        (&["--namespace-selector", "a=b,=c"], "found \"=c\", accepted: KEY, !KEY, KEY=VALUE, KEY!=VALUE"),
         (&["--drain-delay", "5 s"], "accepted: a whole number of s, m, h or d"),
         (&["--tls-cert", "a"], "--tls-key"),
         (&["--ca-file", "a"], "--tls-cert"),

@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use meshward_mesh::SwapOptions;
+use serde_json::{Value, json};
 
 use super::values::{Validators, WaitExit, WaitUser};
 
@@ -34,6 +35,9 @@ pub struct Webhooks {
     /// Where the API server reaches us when it is not by our Service, such as https://10.0.0.1:9443
     #[arg(long, env = "MESHWARD_WEBHOOK_URL", value_name = "URL", value_parser = url)]
     pub webhook_url: Option<String>,
+    /// Send us requests of these namespaces only: label selectors that must all hold, such as team=shop,!legacy
+    #[arg(long, env = "MESHWARD_NAMESPACE_SELECTOR", value_delimiter = ',', value_parser = requirement, value_name = "KEY=VALUE,...")]
+    pub namespace_selector: Vec<Value>,
     /// Let requests through whenever nobody answers, whatever policies say about their failure
     #[arg(long, env = "MESHWARD_FORCE_IGNORE")]
     pub force_ignore: bool,
@@ -67,6 +71,29 @@ fn url(text: &str) -> Result<String, String> {
         return Err(accepted());
     }
     Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// `key`, `!key`, `key=value` or `key!=value`, as an expression of a selector.
+fn requirement(text: &str) -> Result<Value, String> {
+    let text = text.trim();
+    let (key, operator, value) = match (text.split_once("!="), text.split_once('=')) {
+        (Some((key, value)), _) => (key, "NotIn", Some(value)),
+        (None, Some((key, value))) => (key, "In", Some(value.trim_start_matches('='))),
+        (None, None) => match text.strip_prefix('!') {
+            Some(key) => (key, "DoesNotExist", None),
+            None => (text, "Exists", None),
+        },
+    };
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    let valid = |text: &str| text.chars().all(allowed);
+    if key.is_empty() || !valid(key) || !value.is_none_or(valid) {
+        return Err(format!("found {text:?}, accepted: KEY, !KEY, KEY=VALUE, KEY!=VALUE"));
+    }
+    let mut expression = json!({"key": key, "operator": operator});
+    if let Some(value) = value {
+        expression["values"] = json!([value]);
+    }
+    Ok(expression)
 }
 
 /// How mesh pods are swapped.

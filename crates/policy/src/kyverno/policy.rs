@@ -8,6 +8,7 @@
 //! Rules that are not about validation, or validate by something else (CEL, manifests, image signatures), are listed as
 //! unsupported; they are never counted as passed.
 
+mod background;
 mod compile;
 mod evaluate;
 mod exception;
@@ -99,6 +100,9 @@ pub struct Input<'a> {
     pub namespace_labels: &'a Value,
     /// Who asks.
     pub user: &'a UserInfo,
+    /// What else variables may ask of `request`, such as `uid`, `dryRun` or `options`: an object as the API server sends
+    /// it, or null. The objects in it are not looked at.
+    pub request: &'a Value,
     /// Values given for variables, by names with dots. `request.operation` is [`Input::operation`], whatever stands here.
     pub variables: &'a [(String, Value)],
     /// Exceptions; those for other policies and rules do no harm.
@@ -120,6 +124,7 @@ impl<'a> Input<'a> {
             subresource: "",
             namespace_labels: &Value::Null,
             user: &NOBODY,
+            request: &Value::Null,
             variables: &[],
             exceptions: &[],
             lookup: &NoLookup,
@@ -165,6 +170,8 @@ pub struct Policy {
     settings: Settings,
     /// Stop after the first rule that is about the object.
     one: bool,
+    /// A rule is about who makes a request.
+    asks_who: bool,
     rules: Vec<Rule>,
     controllers: Vec<Rule>,
     cron_jobs: Vec<Rule>,

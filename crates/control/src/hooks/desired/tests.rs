@@ -41,6 +41,7 @@ fn wishes() -> Wishes {
     Wishes {
         client: Client::Service { namespace: "ours".into(), name: "control".into(), port: 443 },
         excluded_namespaces: vec!["kube-system".into(), "ours".into()],
+        namespace_selector: Vec::new(),
         excluded_kinds: ["Binding", "Event", "Node", "ReplicaSet"].map(str::to_owned).to_vec(),
         force_ignore: false,
         swap: None,
@@ -265,6 +266,7 @@ fn every_field_is_written_out() {
         client: Client::Url("https://10.0.0.1:9443/x".into()),
         swap: Some(FailureMode::Fail),
         force_ignore: true,
+        namespace_selector: vec![json!({"key": "a", "operator": "Exists"})],
         ..wishes()
     };
     let all = desired([].into_iter(), &apis(), &Definitions::default(), &wishes, "PEM");
@@ -276,6 +278,7 @@ fn every_field_is_written_out() {
         "failurePolicy": "Ignore",
         "matchPolicy": "Equivalent",
         "namespaceSelector": {"matchExpressions": [
+            {"key": "a", "operator": "Exists"},
             {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system", "ours"]}]},
         "objectSelector": {},
         "sideEffects": "None",

@@ -1,0 +1,153 @@
+//! Webhook configurations follow what is in force, whoever leads and whoever interferes.
+
+use std::time::{Duration, Instant};
+
+use kube::api::{DeleteParams, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, SOON, eventually};
+use crate::load::Load;
+
+fn policy(name: &str, kinds: &[&str]) -> Value {
+    json!({
+        "apiVersion": "kyverno.io/v1", "kind": "ClusterPolicy", "metadata": {"name": name},
+        "spec": {"rules": [{
+            "name": "r", "match": {"any": [{"resources": {"kinds": kinds}}]},
+            "validate": {"failureAction": "Audit", "pattern": {"metadata": {"name": "?*"}}},
+        }]},
+    })
+}
+
+/// The rules of the policies' webhooks, as `operations resources`.
+async fn rules(bed: &Bed) -> Vec<String> {
+    let Some(found) = bed.configuration("meshward-policies").await else { return Vec::new() };
+    let list = |value: &Value| {
+        let texts = value.as_array().into_iter().flatten().filter_map(Value::as_str);
+        texts.collect::<Vec<_>>().join(",")
+    };
+    let webhooks = found["webhooks"].as_array().unwrap();
+    let rules = webhooks.iter().flat_map(|webhook| webhook["rules"].as_array().unwrap());
+    rules.map(|rule| format!("{} {}", list(&rule["operations"]), list(&rule["resources"]))).collect()
+}
+
+#[tokio::test]
+async fn a_policy_brings_its_webhook_and_interference_is_undone() {
+    let Some(bed) = Bed::or_skip("hooks").await else { return };
+    let _only = bed.replica("only", &[]).await;
+    bed.balancer.ready(1).await;
+    assert!(bed.configuration("meshward-swap").await.is_some(), "ready means written");
+
+    // A kind of our own, so that nobody else's requests come here.
+    let api = bed.api("kyverno.io", "v1", "ClusterPolicy", "clusterpolicies");
+    let name = format!("{}-policy", bed.name);
+    let start = Instant::now();
+    bed.create("kyverno.io", "v1", "ClusterPolicy", "clusterpolicies", &policy(&name, &["PriorityClass"]))
+        .await;
+    let wanted = "CREATE,UPDATE priorityclasses".to_owned();
+    eventually("the policy's webhook", async || rules(&bed).await.contains(&wanted)).await;
+    println!("the webhook of a policy came after {:?}", start.elapsed());
+
+    bed.tamper("meshward-policies", json!({"webhooks": []})).await;
+    eventually("the repair", async || rules(&bed).await.contains(&wanted)).await;
+    let labels = json!({"metadata": {"labels": {"meshward.dev/service": null}}});
+    bed.tamper("meshward-standards", labels).await;
+    eventually("the labels", async || bed.configuration("meshward-standards").await.is_some()).await;
+    bed.validating()
+        .delete(&format!("meshward-objects.{}", bed.name), &DeleteParams::default())
+        .await
+        .unwrap();
+    eventually("the removed one", async || bed.configuration("meshward-objects").await.is_some()).await;
+
+    let other = json!({"spec": policy(&name, &["StorageClass"])["spec"]});
+    api.patch(&name, &PatchParams::default(), &Patch::Merge(other)).await.unwrap();
+    let now = "CREATE,UPDATE storageclasses".to_owned();
+    let moved = async || {
+        let rules = rules(&bed).await;
+        rules.contains(&now) && !rules.contains(&wanted)
+    };
+    eventually("the other kind", moved).await;
+    api.delete(&name, &DeleteParams::default()).await.unwrap();
+    eventually("the end of it", async || !rules(&bed).await.contains(&now)).await;
+    uninstall(&bed).await;
+    bed.end().await;
+}
+
+#[tokio::test]
+async fn a_leader_that_is_told_to_takes_its_webhooks_with_it() {
+    let Some(bed) = Bed::or_skip("exits").await else { return };
+    let (remove, more) = (["--remove-webhooks-on-exit", "--drain-delay", "0s"], ["--drain-delay", "0s"]);
+    let mut only = bed.replica("only", &remove).await;
+    bed.balancer.ready(1).await;
+    assert!(!bed.configurations().await.is_empty());
+    assert_eq!(only.terminate().await, 0);
+    assert_eq!(bed.configurations().await, []);
+    // One that is not told leaves them: there is another replica, or will be.
+    let mut next = bed.replica("next", &more).await;
+    bed.balancer.remove(only.backend);
+    bed.balancer.ready(1).await;
+    let before = bed.configurations().await.len();
+    assert_eq!(next.terminate().await, 0);
+    assert_eq!((bed.configurations().await.len(), before > 0), (before, true));
+    uninstall(&bed).await;
+    bed.end().await;
+}
+
+/// Replicas still run, and must not bring back what was taken away.
+async fn uninstall(bed: &Bed) {
+    let ended = tokio::time::timeout(SOON, bed.command().arg("uninstall").output()).await.unwrap().unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+    for _ in 0..20 {
+        assert_eq!(bed.configurations().await.len(), 0);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn another_leads_when_the_leader_is_killed_and_none_is_missed_in_a_rollout() {
+    let Some(bed) = Bed::or_skip("leads").await else { return };
+    let fail = ["--swap-failure", "fail", "--drain-delay", "2s"];
+    let (first, second) = (bed.replica("first", &fail).await, bed.replica("second", &fail).await);
+    bed.balancer.ready(2).await;
+
+    // A rollout: each replica is replaced in turn, the leader among them.
+    let load = Load::start(&bed);
+    let mut replicas = vec![first, second];
+    for name in ["third", "fourth"] {
+        replicas.push(bed.replica(name, &fail).await);
+        bed.balancer.ready(3).await;
+        let mut old = replicas.remove(0);
+        assert_eq!(old.terminate().await, 0, "{} ends well", old.name);
+        bed.balancer.remove(old.backend);
+        bed.balancer.ready(2).await;
+    }
+    let slowest = load.slowest();
+    let (admitted, failed) = load.end().await;
+    assert!(failed.is_empty(), "{} of {}: {}", failed.len(), admitted + failed.len(), failed[0]);
+    println!("{admitted} pods were admitted during a rollout, none failed, the slowest took {slowest} ms");
+
+    // The leader is killed; the webhooks go on with the other one, and so do their writers.
+    eventually("a leader", async || ["third", "fourth"].contains(&bed.leader().await.as_str())).await;
+    let leader = bed.leader().await;
+    let at = replicas.iter().position(|replica| replica.name == leader).unwrap();
+    let mut killed = replicas.remove(at);
+    let start = Instant::now();
+    killed.child.kill().await.unwrap();
+    bed.balancer.remove(killed.backend);
+    let other = replicas[0].name.clone();
+    eventually("another leader", async || bed.leader().await == other).await;
+    println!("another led {:?} after the leader was killed", start.elapsed());
+    bed.tamper("meshward-standards", json!({"webhooks": []})).await;
+    let whole = async || {
+        let found = bed.configuration("meshward-standards").await.unwrap();
+        found["webhooks"].as_array().is_some_and(|webhooks| !webhooks.is_empty())
+    };
+    eventually("its repair", whole).await;
+    assert!(replicas[0].metrics().await.contains("action=\"repaired\""));
+    let load = Load::start(&bed);
+    eventually("pods admitted", async || load.admitted() > 20).await;
+    let (_, failed) = load.end().await;
+    assert!(failed.is_empty(), "{failed:?}");
+    uninstall(&bed).await;
+    drop(replicas);
+    bed.end().await;
+}
