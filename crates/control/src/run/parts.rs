@@ -10,6 +10,7 @@ use meshward_kit::serve::{Limits, serve};
 use meshward_kit::shutdown::Shutdown;
 use meshward_kit::tls::{CertificateFiles, CertificateStore};
 use meshward_mesh::{SwapOptions, WaitUser as Whom};
+use meshward_policy::psa::Configuration;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -222,17 +223,19 @@ impl Parts {
         metrics: &mut Registry,
         leading: &watch::Receiver<bool>,
         served: &Served,
-    ) -> mpsc::Sender<Observed> {
+    ) -> anyhow::Result<mpsc::Sender<Observed>> {
         let settings = &self.settings;
         let rules = Rules::new(
             settings.never_judged(),
             settings.policy.exclude_kinds.clone(),
+            self.standards()?,
             settings.policy.pod_security_labels,
         );
         let wanted = background::Settings {
             scan: settings.scan.clone(),
             reports: settings.reports.clone(),
             events: settings.events.clone(),
+            status: settings.status.clone(),
             instance: settings.identity.pod_name.clone(),
             rules,
         };
@@ -247,7 +250,13 @@ impl Parts {
             lease::while_leading(leading, token, || background.clone().lead()).await;
         };
         self.shutdown.spawn("scan", leads);
-        observed
+        Ok(observed)
+    }
+
+    /// What Pod Security asks of namespaces without labels, and who is exempt.
+    fn standards(&self) -> anyhow::Result<Configuration> {
+        let file = self.settings.admission.pod_security_config.as_deref();
+        Ok(file.map(read_configuration).transpose()?.unwrap_or_default())
     }
 
     /// What swaps pods.
@@ -285,7 +294,6 @@ impl Parts {
         let shown = ["rolebindings", "clusterrolebindings"].map(|name| self.readiness.advise(name));
         let watched = watch_roles(client.clone(), self.live.clone(), tell, shown, self.stop.clone());
         self.shutdown.spawn("roles", watched);
-        let configuration = settings.admission.pod_security_config.as_deref();
         Ok(admission::Parts {
             live: self.live.clone(),
             outside: Arc::new(Outside::new(Some(client.clone()), roles)),
@@ -295,7 +303,7 @@ impl Parts {
             swapper,
             scope: Scope::new(settings.never_judged()),
             granting: Granting::new(settings.policy.exception_namespaces.clone()),
-            configuration: configuration.map(read_configuration).transpose()?.unwrap_or_default(),
+            configuration: self.standards()?,
             pod_security_labels: settings.policy.pod_security_labels,
         })
     }

@@ -9,12 +9,10 @@ use meshward_policy::kyverno::matching::KindSelector;
 use meshward_policy::psa::{self, Labels};
 use meshward_policy::wildcard;
 
+use crate::admission::OWN_PREFIX;
 use crate::hooks::{Api, Apis};
 use crate::live::{LoadedPolicy, Snapshot};
 use crate::report::group_kind;
-
-/// Our labels.
-pub(crate) const OUR_LABELS: &str = "meshward.dev/";
 
 /// What is looked at for Pod Security: pods, and what makes them. ReplicaSets and Jobs of CronJobs are made by others.
 const WORKLOADS: &[(&str, &str)] = &[
@@ -37,16 +35,23 @@ pub struct Rules {
     pub exclude_kinds: Vec<String>,
     /// The prefixes of labels that ask for Pod Security.
     pub prefixes: Vec<&'static str>,
+    /// What is asked of namespaces without labels, and who is exempt.
+    pub standards: psa::Configuration,
 }
 
 impl Rules {
     /// Ours, and the API server's by switch.
-    pub fn new(never: Vec<String>, exclude_kinds: Vec<String>, api_server_labels: bool) -> Self {
-        let mut prefixes = vec![OUR_LABELS];
+    pub fn new(
+        never: Vec<String>,
+        exclude_kinds: Vec<String>,
+        standards: psa::Configuration,
+        api_server_labels: bool,
+    ) -> Self {
+        let mut prefixes = vec![OWN_PREFIX];
         if api_server_labels {
             prefixes.push(psa::PREFIX);
         }
-        Self { never, exclude_kinds, prefixes }
+        Self { never, exclude_kinds, prefixes, standards }
     }
 
     pub(super) fn skips(&self, namespace: &str) -> bool {
@@ -59,7 +64,7 @@ impl Rules {
 
     /// What the labels of a namespace ask for under a prefix.
     pub(super) fn asked(&self, labels: &dyn Labels, prefix: &str) -> psa::Policy {
-        psa::Policy::from_labels(labels, &psa::Policy::default(), prefix).0
+        psa::Policy::from_labels(labels, &self.standards.defaults, prefix).0
     }
 }
 

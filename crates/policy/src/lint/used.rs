@@ -11,7 +11,7 @@ use super::documents::{Kind, kind};
 use super::exemption::spec;
 use super::table::{SAVES_NOTHING, WIDER_THAN_NEEDED};
 use super::{Finding, Given, Report, namespaces, text};
-use crate::exemption::{AllowSpec, Exemption, Who, apply, slip, value_of};
+use crate::exemption::{AllowSpec, Exemption, Who, apply, field_has_name, fields_of, slip, value_of};
 use crate::pss::{Field, Level, LevelVersion, evaluate, extract};
 
 /// Fields with the values that are needed of each; `None` for a field that has none to choose from.
@@ -116,6 +116,19 @@ fn is_wider(allow: &AllowSpec, needed: &Needed) -> bool {
         pattern == "*" || !all.any(|value| crate::wildcard::matches(pattern, value))
     };
     allow.field.is_none() || open || allow.values.iter().flatten().any(idle)
+}
+
+/// What of a part of an exemption pods need, in one sentence, if that is less than it allows. `needed` has the fields of
+/// the control with the values that they have in pods, `unset` where they have none.
+pub fn wider_than(allow: &AllowSpec, needed: &BTreeMap<String, BTreeSet<String>>) -> Option<String> {
+    let fields = fields_of(&allow.control);
+    let of = |(name, values): (&String, &BTreeSet<String>)| {
+        let field = fields.iter().find(|field| field_has_name(field, name));
+        let values = field.is_none_or(|field| has_values(field)).then(|| values.clone());
+        (name.clone(), values)
+    };
+    let needed: Needed = needed.iter().map(of).collect();
+    (!needed.is_empty() && is_wider(allow, &needed)).then(|| told(&allow.control, &needed))
 }
 
 /// The needed values in one sentence.
