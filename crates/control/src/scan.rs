@@ -41,6 +41,7 @@ use pace::Pace;
 use plan::{Plan, plan};
 
 pub(crate) use evaluate::now;
+pub use evaluate::{Found, judge};
 pub use metrics::Metrics;
 pub use plan::Rules;
 pub use settings::ScanSettings;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
 use meshward_kit::admin::{self, Readiness};
@@ -10,8 +11,10 @@ use meshward_kit::serve::{Limits, serve};
 use meshward_kit::shutdown::Shutdown;
 use meshward_kit::tls::{CertificateFiles, CertificateStore};
 use meshward_mesh::{SwapOptions, WaitUser as Whom};
+use meshward_policy::kyverno::matching::Selector;
 use meshward_policy::psa::Configuration;
 use prometheus_client::registry::Registry;
+use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -225,12 +228,14 @@ impl Parts {
         served: &Served,
     ) -> anyhow::Result<mpsc::Sender<Observed>> {
         let settings = &self.settings;
-        let rules = Rules::new(
-            settings.never_judged(),
-            settings.policy.exclude_kinds.clone(),
-            self.standards()?,
-            settings.policy.pod_security_labels,
-        );
+        let rules = Rules {
+            never: settings.never_judged(),
+            selector: self.selector()?,
+            exclude_kinds: settings.policy.exclude_kinds.clone(),
+            standards: self.standards()?,
+            ..Rules::default()
+        };
+        let rules = rules.with_labels(settings.policy.pod_security_labels);
         let wanted = background::Settings {
             scan: settings.scan.clone(),
             reports: settings.reports.clone(),
@@ -251,6 +256,13 @@ impl Parts {
         };
         self.shutdown.spawn("scan", leads);
         Ok(observed)
+    }
+
+    /// Which namespaces are selected.
+    fn selector(&self) -> anyhow::Result<Option<Selector>> {
+        let expressions = &self.settings.webhooks.namespace_selector;
+        let parse = || Selector::parse(&json!({"matchExpressions": expressions}), "");
+        (!expressions.is_empty()).then(parse).transpose().context("--namespace-selector")
     }
 
     /// What Pod Security asks of namespaces without labels, and who is exempt.

@@ -21,13 +21,15 @@ use crate::report::{Line, PodImages, of_panic, of_rule};
 
 /// What was found out about one object.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Found {
-    pub(crate) subject: Subject,
+pub struct Found {
+    /// The object.
+    pub subject: Subject,
     /// When the object was made, in seconds since 1970; 0 if it does not say.
-    pub(crate) made: i64,
-    pub(crate) lines: Vec<Line>,
+    pub made: i64,
+    /// What is to be reported.
+    pub lines: Vec<Line>,
     /// What exemptions took out, one for each value.
-    pub(crate) uses: Vec<Use>,
+    pub uses: Vec<Use>,
 }
 
 /// Objects in lists of the core kinds do not say what they are.
@@ -43,7 +45,7 @@ pub(crate) fn complete(object: &mut Value, served: &Api) {
 }
 
 /// Judges an object; `None` if it is one that is not looked at. If the asker missed something, what was found is none.
-pub(crate) fn judge(
+pub fn judge(
     object: &Value,
     served: &Api,
     snapshot: &Snapshot,
@@ -56,7 +58,7 @@ pub(crate) fn judge(
         (false, "Namespace") if served.gvk.group.is_empty() => subject.name.as_str(),
         (false, _) => "",
     };
-    if rules.skips(namespace) || subject.uid.is_empty() {
+    if rules.skips(namespace, snapshot) || subject.uid.is_empty() {
         return None;
     }
     let made = object.pointer("/metadata/creationTimestamp").and_then(Value::as_str);

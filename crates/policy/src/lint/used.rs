@@ -17,6 +17,9 @@ use crate::pss::{Field, Level, LevelVersion, evaluate, extract};
 /// Fields with the values that are needed of each; `None` for a field that has none to choose from.
 type Needed = BTreeMap<String, Option<BTreeSet<String>>>;
 
+/// Who is spoken of.
+const GIVEN: &str = "the given resources";
+
 pub(super) fn check(given: &Given<'_>, findings: &mut Vec<Finding>) {
     for (document, object) in given.documents.iter().enumerate() {
         let mut report = Report { findings, document };
@@ -56,7 +59,7 @@ fn exemption(given: &Given<'_>, object: &Value, report: &mut Report<'_>) {
             single["spec"]["entries"][0]["allow"] = json!(narrowed);
             let same = Exemption::parse(&single).is_ok_and(|exemption| saved(given, &exemption).1 == count);
             if same && is_wider(allow, &needed) {
-                report.add(&WIDER_THAN_NEEDED, path, told(&allow.control, &needed), "the allow below");
+                report.add(&WIDER_THAN_NEEDED, path, told(GIVEN, &allow.control, &needed), "the allow below");
                 report.fixed(json!(narrowed));
             }
         }
@@ -128,11 +131,11 @@ pub fn wider_than(allow: &AllowSpec, needed: &BTreeMap<String, BTreeSet<String>>
         (name.clone(), values)
     };
     let needed: Needed = needed.iter().map(of).collect();
-    (!needed.is_empty() && is_wider(allow, &needed)).then(|| told(&allow.control, &needed))
+    (!needed.is_empty() && is_wider(allow, &needed)).then(|| told("pods", &allow.control, &needed))
 }
 
 /// The needed values in one sentence.
-fn told(control: &str, needed: &Needed) -> String {
+fn told(who: &str, control: &str, needed: &Needed) -> String {
     let of = |(field, values): (&String, &Option<BTreeSet<String>>)| match values {
         None => field.clone(),
         Some(values) => {
@@ -140,7 +143,7 @@ fn told(control: &str, needed: &Needed) -> String {
         }
     };
     format!(
-        "of {control}, the given resources need only {}",
+        "of {control}, {who} need only {}",
         needed.iter().map(of).collect::<Vec<_>>().join("; ")
     )
 }
