@@ -68,7 +68,10 @@ impl Held {
         let managed = report.pointer("/metadata/labels").and_then(|all| all.get(MANAGED_BY.0)?.as_str());
         Self {
             // A list would be read as well, as the fields in order.
-            lines: results.filter(|result| result.is_object()).filter_map(|result| serde_json::from_value(result.clone()).ok()).collect(),
+            lines: results
+                .filter(|result| result.is_object())
+                .filter_map(|result| serde_json::from_value(result.clone()).ok())
+                .collect(),
             scan: scan.filter(|_| managed == Some(MANAGED_BY.1)).unwrap_or_default().to_owned(),
         }
     }

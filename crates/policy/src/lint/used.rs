@@ -142,10 +142,7 @@ fn told(who: &str, control: &str, needed: &Needed) -> String {
             format!("{field} [{}]", values.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
         }
     };
-    format!(
-        "of {control}, {who} need only {}",
-        needed.iter().map(of).collect::<Vec<_>>().join("; ")
-    )
+    format!("of {control}, {who} need only {}", needed.iter().map(of).collect::<Vec<_>>().join("; "))
 }
 
 pub(crate) fn namespace_of(resource: &Value) -> &str {
