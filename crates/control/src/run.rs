@@ -69,7 +69,7 @@ async fn control(client: kube::Client, settings: Settings) -> anyhow::Result<()>
 
     let swapper = parts.swapper(&definitions);
     swapper.register(metrics);
-    let observed = parts.scan(metrics, &leading, &served);
+    let observed = parts.scan(metrics, &leading, &served)?;
     let router = admission::router(parts.admission(swapper, counts, observed)?);
     parts.serve(router, certificates.store).await?;
     let listener = admin::bind_tcp(parts.settings.listen.admin_listen).await?;

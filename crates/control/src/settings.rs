@@ -17,6 +17,7 @@ use crate::events::EventSettings;
 use crate::hooks;
 use crate::report::ReportSettings;
 use crate::scan::ScanSettings;
+use crate::status::StatusSettings;
 
 pub use certificates::Certificates;
 pub(crate) use values::duration;
@@ -60,6 +61,9 @@ pub struct Settings {
     /// And to those who look at an object
     #[command(flatten)]
     pub events: EventSettings,
+    /// And on what is in force
+    #[command(flatten)]
+    pub status: StatusSettings,
     /// Form of the log: auto (text on a terminal), text or json
     #[arg(long, env = "MESHWARD_LOG_FORMAT", default_value = "auto", value_enum)]
     pub log_format: meshward_kit::log::Format,

@@ -28,6 +28,11 @@ pub(crate) fn schema() -> Value {
                 "description": "What it allows and no pod needs: candidates to be taken out.",
                 "items": {"type": "string"},
             },
+            "overBroad": {
+                "type": "array",
+                "description": "What it allows more widely than any pod needs, and what would be enough.",
+                "items": {"type": "string"},
+            },
         },
     })
 }

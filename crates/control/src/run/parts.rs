@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
 use meshward_kit::admin::{self, Readiness};
@@ -10,7 +11,10 @@ use meshward_kit::serve::{Limits, serve};
 use meshward_kit::shutdown::Shutdown;
 use meshward_kit::tls::{CertificateFiles, CertificateStore};
 use meshward_mesh::{SwapOptions, WaitUser as Whom};
+use meshward_policy::kyverno::matching::Selector;
+use meshward_policy::psa::Configuration;
 use prometheus_client::registry::Registry;
+use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -222,17 +226,21 @@ impl Parts {
         metrics: &mut Registry,
         leading: &watch::Receiver<bool>,
         served: &Served,
-    ) -> mpsc::Sender<Observed> {
+    ) -> anyhow::Result<mpsc::Sender<Observed>> {
         let settings = &self.settings;
-        let rules = Rules::new(
-            settings.never_judged(),
-            settings.policy.exclude_kinds.clone(),
-            settings.policy.pod_security_labels,
-        );
+        let rules = Rules {
+            never: settings.never_judged(),
+            selector: self.selector()?,
+            exclude_kinds: settings.policy.exclude_kinds.clone(),
+            standards: self.standards()?,
+            ..Rules::default()
+        };
+        let rules = rules.with_labels(settings.policy.pod_security_labels);
         let wanted = background::Settings {
             scan: settings.scan.clone(),
             reports: settings.reports.clone(),
             events: settings.events.clone(),
+            status: settings.status.clone(),
             instance: settings.identity.pod_name.clone(),
             rules,
         };
@@ -247,7 +255,20 @@ impl Parts {
             lease::while_leading(leading, token, || background.clone().lead()).await;
         };
         self.shutdown.spawn("scan", leads);
-        observed
+        Ok(observed)
+    }
+
+    /// Which namespaces are selected.
+    fn selector(&self) -> anyhow::Result<Option<Selector>> {
+        let expressions = &self.settings.webhooks.namespace_selector;
+        let parse = || Selector::parse(&json!({"matchExpressions": expressions}), "");
+        (!expressions.is_empty()).then(parse).transpose().context("--namespace-selector")
+    }
+
+    /// What Pod Security asks of namespaces without labels, and who is exempt.
+    fn standards(&self) -> anyhow::Result<Configuration> {
+        let file = self.settings.admission.pod_security_config.as_deref();
+        Ok(file.map(read_configuration).transpose()?.unwrap_or_default())
     }
 
     /// What swaps pods.
@@ -285,7 +306,6 @@ impl Parts {
         let shown = ["rolebindings", "clusterrolebindings"].map(|name| self.readiness.advise(name));
         let watched = watch_roles(client.clone(), self.live.clone(), tell, shown, self.stop.clone());
         self.shutdown.spawn("roles", watched);
-        let configuration = settings.admission.pod_security_config.as_deref();
         Ok(admission::Parts {
             live: self.live.clone(),
             outside: Arc::new(Outside::new(Some(client.clone()), roles)),
@@ -295,7 +315,7 @@ impl Parts {
             swapper,
             scope: Scope::new(settings.never_judged()),
             granting: Granting::new(settings.policy.exception_namespaces.clone()),
-            configuration: configuration.map(read_configuration).transpose()?.unwrap_or_default(),
+            configuration: self.standards()?,
             pod_security_labels: settings.policy.pod_security_labels,
         })
     }
