@@ -140,6 +140,17 @@ pub struct Containers {
     /// The container's `args`, in the same way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub args: Option<Vec<String>>,
+    /// Names or patterns of the variables that its environment may have; `[]` for none. `!` before one forbids it.
+    /// `envFrom` brings names that the pod does not tell and fits `["*"]` alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env: Option<Vec<String>>,
+    /// Paths or patterns of what may be mounted in it; `[]` for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mounts: Option<Vec<String>>,
+    /// Commands that its probes and lifecycle hooks may run in it, the words of each with a space between them, or
+    /// patterns; `[]` for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hooks: Option<Vec<String>>,
 }
 
 /// What is allowed.
