@@ -49,7 +49,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "VERSION", value_parser = super::check::parse_version, default_value = "latest")]
     version: Version,
     #[command(flatten)]
-    policies: policies::Arguments,
+    policies: policies::Asked,
     /// Exemptions and mesh presets, in manifests or folders of them
     #[arg(long, value_name = "FILE")]
     exemptions: Vec<PathBuf>,

@@ -117,6 +117,8 @@ const ISTIO_ARGS: &[&str] = &["istio-iptables", "..."];
 const LINKERD_IMAGES: &[&str] = &["cr.l5d.io/linkerd/proxy", "ghcr.io/linkerd/proxy"];
 const LINKERD_COMMAND: &[&str] = &["/usr/lib/linkerd/linkerd2-proxy-init"];
 const LINKERD_TEMPLATE: &str = "linkerd/linkerd2 charts/partials/templates/_proxy-init.tpl";
+/// Which iptables it runs may be chosen, a program elsewhere than on its path may not.
+const LINKERD_ARGS: &[&str] = &["...", "!--firewall-*bin-path */*", "!--firewall-*bin-path=*/*"];
 const CONSUL_IMAGES: &[&str] = &[
     "docker.io/hashicorp/consul-k8s-control-plane",
     "registry.connect.redhat.com/hashicorp/consul-k8s-control-plane",
@@ -175,7 +177,7 @@ const LINKERD: Preset = Preset {
     names: &["linkerd-init"],
     kinds: &["init"],
     command: LINKERD_COMMAND,
-    args: &["..."],
+    args: LINKERD_ARGS,
     env: &[AWS, AZURE],
     mounts: &["/run", TOKENS],
     hooks: &[],
@@ -261,7 +263,8 @@ pub static PRESETS: [Preset; 11] = [
     Preset {
         name: "kuma-init",
         mesh: "kuma",
-        about: "kuma-init, which runs kumactl install transparent-proxy",
+        about: "kuma-init, which runs kumactl install transparent-proxy. It reads an annotation of the pod, which may name \
+                the programs that it runs: whoever writes pods in these namespaces can make it run theirs",
         source: "kumahq/kuma pkg/plugins/runtime/k8s/webhooks/injector/injector.go",
         images: &["docker.io/kumahq/kuma-init", "docker.io/kong/kuma-init"],
         names: &["kuma-init"],

@@ -71,28 +71,40 @@ type Surroundings<'s> = [(Trait, &'s Option<Names>, fn(&Container<'_>, &Names) -
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Words {
     patterns: Vec<String>,
+    /// What no word may be, nor two that follow each other with a space between them: an option and its value.
+    forbidden: Vec<String>,
     /// Whether further words may follow.
     open: bool,
 }
 
 impl Words {
     pub(super) fn new(written: &[String]) -> Words {
-        match written.split_last() {
-            Some((last, rest)) if last == "..." => Words { patterns: rest.to_vec(), open: true },
-            _ => Words { patterns: written.to_vec(), open: false },
-        }
+        let (forbidden, mut patterns): (Vec<_>, Vec<_>) =
+            written.iter().cloned().partition(|word| word.starts_with('!'));
+        let open = patterns.last().is_some_and(|last| last == "...");
+        patterns.truncate(patterns.len() - usize::from(open));
+        let forbidden = forbidden.iter().map(|word| word[1..].to_owned()).collect();
+        Words { patterns, forbidden, open }
     }
 
     fn matches(&self, words: &[&str]) -> bool {
         let enough =
             if self.open { words.len() >= self.patterns.len() } else { words.len() == self.patterns.len() };
-        enough && self.patterns.iter().zip(words).all(|(pattern, word)| word_matches(pattern, word))
+        let pairs = || words.windows(2).map(|pair| pair.join(" "));
+        let is_forbidden = |pattern: &String| {
+            words.iter().any(|word| wildcard::matches(pattern, word))
+                || pairs().any(|pair| wildcard::matches(pattern, &pair))
+        };
+        enough
+            && self.patterns.iter().zip(words).all(|(pattern, word)| word_matches(pattern, word))
+            && !self.forbidden.iter().any(is_forbidden)
     }
 
     fn text(&self) -> String {
         let open = if self.open { vec!["..."] } else { Vec::new() };
-        let words: Vec<&str> = self.patterns.iter().map(String::as_str).chain(open).collect();
-        list(&words)
+        let forbidden = self.forbidden.iter().map(|word| format!("!{word}"));
+        let words = self.patterns.iter().cloned().chain(open.into_iter().map(str::to_owned)).chain(forbidden);
+        format!("[{}]", words.collect::<Vec<_>>().join(", "))
     }
 }
 

@@ -134,7 +134,8 @@ pub struct Containers {
     #[cfg_attr(feature = "schema", schemars(length(min = 1), inner(length(min = 1))))]
     pub images: Option<Vec<String>>,
     /// The container's `command`, word by word; `[]` for a container that has none. `...` as the last word stands for
-    /// any further ones.
+    /// any further ones. `!` before a pattern forbids it of every word, and of two that follow each other with a space
+    /// between them: `"!--path */*"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Vec<String>>,
     /// The container's `args`, in the same way.

@@ -18,7 +18,7 @@ use crate::kyverno::values::Values;
 
 /// What policies are asked with: as `apply` has it.
 #[derive(Args)]
-pub(super) struct Arguments {
+pub(super) struct Asked {
     /// Kyverno policies, whose validate rules are explained too
     #[arg(long, value_name = "FILE")]
     policy: Vec<PathBuf>,
@@ -77,7 +77,7 @@ impl Policies {
     ///
     /// # Errors
     /// [`Failure`] for a setting on the command line that cannot be used.
-    pub(super) fn read(arguments: &Arguments, problems: &mut Problems) -> Result<Self, Failure> {
+    pub(super) fn read(arguments: &Asked, problems: &mut Problems) -> Result<Self, Failure> {
         let care = Care { thorough: true, mode: Mode::Kyverno };
         let mut values = match &arguments.values_file {
             Some(path) => Values::read(path, problems),
