@@ -39,7 +39,8 @@ fn metrics(text: &str) -> BTreeSet<String> {
 /// Every text literal of the programs' sources.
 fn sources() -> String {
     let mut all = String::new();
-    let mut folders = vec![workspace("crates/control/src"), workspace("crates/kit/src"), workspace("crates/node/src")];
+    let mut folders =
+        vec![workspace("crates/control/src"), workspace("crates/kit/src"), workspace("crates/node/src")];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).expect("a folder").flatten() {
             let path = entry.path();
@@ -90,7 +91,9 @@ fn the_page_tells_of_every_alert() {
     let alerts: BTreeSet<&str> = rules.iter().filter_map(|rule| rule["alert"].as_str()).collect();
     assert_eq!(alerts.len(), rules.len(), "two alerts have one name");
     let told = page.split('`').filter(|word| word.starts_with("Meshward") && !word.contains(' '));
-    told.for_each(|name| assert!(alerts.contains(name), "docs/metrics.md tells of {name}, which is no alert"));
+    told.for_each(|name| {
+        assert!(alerts.contains(name), "docs/metrics.md tells of {name}, which is no alert")
+    });
 }
 
 #[test]
@@ -102,7 +105,9 @@ fn panels_have_queries_and_do_not_overlap() {
         assert!(targets.iter().all(|target| target["expr"].is_string()), "{title}");
         let at = |name: &str| panel["gridPos"][name].as_u64().expect("a number");
         assert!(at("x") + at("w") <= 24, "{title} is too wide");
-        for (x, y) in (at("x")..at("x") + at("w")).flat_map(|x| (at("y")..at("y") + at("h")).map(move |y| (x, y))) {
+        for (x, y) in
+            (at("x")..at("x") + at("w")).flat_map(|x| (at("y")..at("y") + at("h")).map(move |y| (x, y)))
+        {
             assert!(taken.insert((x, y)), "{title} lies on another one");
         }
     }
