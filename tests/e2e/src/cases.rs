@@ -1,6 +1,7 @@
 //! The cases, by what they are about. A new one is a function and a line in its file's list.
 
 mod away;
+mod definitions;
 mod docs;
 mod faults;
 mod installation;
@@ -23,6 +24,7 @@ const SOON: Duration = Duration::from_secs(60);
 pub(crate) fn all() -> Vec<Case> {
     [
         start::CASES,
+        definitions::CASES,
         faults::CASES,
         away::CASES,
         upgrade::CASES,
