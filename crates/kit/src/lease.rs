@@ -125,9 +125,10 @@ impl Election {
             let pause = match token.run_until_cancelled(timeout(limit, self.attempt())).await {
                 None => break,
                 Some(Ok(Ok(outcome))) => {
-                    shown.hold();
                     backoff.reset();
                     self.take(outcome, began);
+                    // Last: whoever waits to know who leads then asks whether it is us.
+                    shown.hold();
                     self.times.retry
                 }
                 Some(Ok(Err(error))) => self.fail(&shown, error.to_string(), backoff.next_delay()),

@@ -62,6 +62,8 @@ pub struct Desired {
     pub name: &'static str,
     /// Its webhooks, at least one.
     pub webhooks: Vec<Value>,
+    /// Whether requests are let through for now whenever nobody answers.
+    pub starting: bool,
 }
 
 const MUTATING: &str = "MutatingWebhookConfiguration";
@@ -83,7 +85,8 @@ pub fn desired<'p>(
         ("meshward-standards", VALIDATING, writer.standards()),
         ("meshward-objects", VALIDATING, writer.objects(definitions).into_iter().collect()),
     ];
-    let wanted = |(name, kind, webhooks): (_, _, Vec<Value>)| Desired { kind, name, webhooks };
+    let wanted =
+        |(name, kind, webhooks): (_, _, Vec<Value>)| Desired { kind, name, webhooks, starting: false };
     all.map(wanted).into_iter().filter(|desired| !desired.webhooks.is_empty()).collect()
 }
 
@@ -270,6 +273,15 @@ impl Writer<'_> {
 }
 
 impl Desired {
+    /// The same, letting requests through whenever nobody answers: the API server cannot reach us yet.
+    #[must_use]
+    pub fn starting(mut self) -> Self {
+        for webhook in &mut self.webhooks {
+            webhook["failurePolicy"] = json!(FailureMode::Ignore.as_str());
+        }
+        Self { starting: true, ..self }
+    }
+
     /// The object, without what says whose it is.
     pub fn object(&self, name: &str) -> Value {
         let mut object = Map::new();

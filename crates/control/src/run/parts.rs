@@ -159,6 +159,18 @@ impl Parts {
         let discovered =
             hooks::watch_apis(client.clone(), definitions.clone(), tell, shown, self.stop.clone());
         self.shutdown.spawn("discovery", discovered);
+        let (warm, reachable) = watch::channel(false);
+        let (readiness, warm_up, token) =
+            (self.readiness.clone(), self.settings.webhooks.warm_up, self.stop.clone());
+        self.shutdown.spawn("warm-up", async move {
+            let warmed = async {
+                readiness.wait_for(true).await;
+                tokio::time::sleep(warm_up).await;
+                warm.send_replace(true);
+                std::future::pending::<()>().await;
+            };
+            token.run_until_cancelled(warmed).await;
+        });
         let (tell, found) = watch::channel(None);
         let listed = ["mutating", "validating"]
             .map(|name| self.readiness.require_at_first(name, "waiting for the API server to list them"));
@@ -174,6 +186,7 @@ impl Parts {
             definitions: definitions.clone(),
             bundle: serving.bundle.clone(),
             found,
+            reachable,
         };
         let shown =
             self.readiness.require_at_first("hooks", "waiting for webhook configurations to be written");

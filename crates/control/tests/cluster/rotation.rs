@@ -49,6 +49,8 @@ async fn nobody_notices_a_rotation() {
         "36s",
         "--certificate-settle",
         "2s",
+        "--warm-up",
+        "1s",
     ];
     let (_one, _two) = (bed.replica("one", &short).await, bed.replica("two", &short).await);
     bed.balancer.ready(2).await;

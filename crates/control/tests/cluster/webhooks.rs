@@ -102,12 +102,21 @@ async fn uninstall(bed: &Bed) {
     }
 }
 
+/// Whether a configuration lets requests through when nobody answers.
+async fn lets_through(bed: &Bed) -> bool {
+    let found = bed.configuration("meshward-swap").await.unwrap();
+    found["webhooks"][0]["failurePolicy"] == "Ignore"
+}
+
 #[tokio::test]
 async fn another_leads_when_the_leader_is_killed_and_none_is_missed_in_a_rollout() {
     let Some(bed) = Bed::or_skip("leads").await else { return };
-    let fail = ["--swap-failure", "fail", "--drain-delay", "2s"];
+    let fail = ["--swap-failure", "fail", "--drain-delay", "2s", "--warm-up", "2s"];
     let (first, second) = (bed.replica("first", &fail).await, bed.replica("second", &fail).await);
     bed.balancer.ready(2).await;
+    // Nothing is refused before the API server can reach us.
+    assert!(lets_through(&bed).await);
+    eventually("the failure policy", async || !lets_through(&bed).await).await;
 
     // A rollout: each replica is replaced in turn, the leader among them.
     let load = Load::start(&bed);
@@ -142,7 +151,7 @@ async fn another_leads_when_the_leader_is_killed_and_none_is_missed_in_a_rollout
         found["webhooks"].as_array().is_some_and(|webhooks| !webhooks.is_empty())
     };
     eventually("its repair", whole).await;
-    assert!(replicas[0].metrics().await.contains("action=\"repaired\""));
+    assert!(replicas[0].metrics().await.contains("meshward_webhook_configuration_writes_total{"));
     let load = Load::start(&bed);
     eventually("pods admitted", async || load.admitted() > 20).await;
     let (_, failed) = load.end().await;
