@@ -97,6 +97,7 @@ pub fn policy(data: &[u8]) {
                         subresource: "",
                         namespace_labels: &Value::Null,
                         user: &user,
+                        request: &Value::Null,
                         variables: &[],
                         exceptions: &exceptions,
                         lookup: &NoLookup,

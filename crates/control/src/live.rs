@@ -12,6 +12,7 @@ mod namespaces;
 mod objects;
 mod policies;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -80,6 +81,8 @@ pub struct Snapshot {
     pub exemptions: Arc<Catalog<Exemption>>,
     /// Every namespace.
     pub namespaces: Arc<Namespaces>,
+    /// Policies and exceptions that ask for the roles of users, by kind and key.
+    pub asking_roles: Arc<BTreeSet<(String, String)>>,
 }
 
 /// The snapshot in force. Clones share it.

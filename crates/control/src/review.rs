@@ -57,10 +57,20 @@ pub struct Request<'a> {
     /// Nothing is stored: no reports and no Events either.
     #[serde(default)]
     pub dry_run: Option<bool>,
+    /// What the client asked for, where the API server converted it to the version that the webhook asks for.
+    #[serde(borrow, default)]
+    request_kind: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    request_resource: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    request_sub_resource: Option<&'a RawValue>,
+    /// Of the operation, such as `propagationPolicy`.
+    #[serde(borrow, default)]
+    options: Option<&'a RawValue>,
 }
 
 /// Group, version and kind.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Kind {
     /// Empty for the core group.
     #[serde(default)]
@@ -72,7 +82,7 @@ pub struct Kind {
 }
 
 /// Group, version and plural.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Resource {
     /// Empty for the core group.
     #[serde(default)]
@@ -84,7 +94,7 @@ pub struct Resource {
 }
 
 /// An authenticated user.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct User {
     /// The user's name.
     #[serde(default)]
@@ -93,14 +103,17 @@ pub struct User {
     #[serde(default)]
     pub groups: Vec<String>,
     /// The user's unique name.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub uid: String,
+    /// What else the authenticator said.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub extra: BTreeMap<String, Vec<String>>,
 }
 
 impl User {
     /// As policies see it, with the roles that bindings give.
     pub fn with_roles(&self, roles: Vec<String>, cluster_roles: Vec<String>) -> UserInfo {
-        let User { username, groups, uid } = self.clone();
+        let User { username, groups, uid, .. } = self.clone();
         UserInfo { username, groups, roles, cluster_roles, uid }
     }
 }
@@ -155,6 +168,32 @@ impl<'a> Request<'a> {
     pub fn gvk(&self) -> Gvk {
         let Kind { group, version, kind } = self.kind.clone();
         Gvk { group, version, kind }
+    }
+
+    /// Everything but the objects, as variables of policies may ask for it.
+    ///
+    /// # Errors
+    /// As [`Request::object`].
+    pub fn members(&self) -> Result<Value, serde_json::Error> {
+        let mut members = json!({
+            "uid": self.uid, "kind": self.kind, "resource": self.resource, "operation": self.operation,
+            "userInfo": self.user_info, "dryRun": self.is_dry_run(),
+        });
+        let texts =
+            [("name", &self.name), ("namespace", &self.namespace), ("subResource", &self.sub_resource)];
+        for (name, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
+            members[name] = json!(text);
+        }
+        let parts = [
+            ("requestKind", self.request_kind),
+            ("requestResource", self.request_resource),
+            ("requestSubResource", self.request_sub_resource),
+            ("options", self.options),
+        ];
+        for (name, part) in parts.into_iter().filter(|(_, part)| part.is_some()) {
+            members[name] = parsed(part)?;
+        }
+        Ok(members)
     }
 
     /// Whether nothing is stored.

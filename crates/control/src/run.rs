@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission;
 use crate::live::Live;
+use crate::metrics::Metrics;
 use crate::settings::{Command, Settings};
 use parts::Parts;
 
@@ -46,7 +47,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 async fn control(client: kube::Client, settings: Settings) -> anyhow::Result<()> {
     let shutdown = Shutdown::on_signals().context("cannot listen to signals")?;
     let readiness = Readiness::new();
-    let mut metrics = Registry::with_prefix("meshward");
+    let (mut root, counts) = (Registry::default(), Metrics::new(settings.admission.compat_metrics));
+    counts.register(&mut root);
+    let metrics = root.sub_registry_with_prefix("meshward");
     metrics.register_collector(Box::new(readiness.clone()));
     let serving = readiness.require("serving", "starting");
     let (drain_delay, shutdown_timeout) = (settings.drain_delay, settings.shutdown_timeout);
@@ -60,16 +63,16 @@ async fn control(client: kube::Client, settings: Settings) -> anyhow::Result<()>
     let definitions = parts.follow();
     let election = parts.elect();
     let leading = election.leading();
-    let certificates = parts.certificates(&mut metrics, &leading)?;
-    parts.hooks(&mut metrics, &leading, &definitions, &certificates).await;
+    let certificates = parts.certificates(metrics, &leading)?;
+    parts.hooks(metrics, &leading, &definitions, &certificates).await;
     // Scan and reports: parts.scan(...)
 
     let swapper = parts.swapper(&definitions);
-    swapper.register(&mut metrics);
-    let router = admission::router(swapper, parts.live.clone(), parts.client.clone());
+    swapper.register(metrics);
+    let router = admission::router(parts.admission(swapper, counts)?);
     parts.serve(router, certificates.store).await?;
     let listener = admin::bind_tcp(parts.settings.listen.admin_listen).await?;
-    let router = admin::router(readiness.clone(), Arc::new(metrics));
+    let router = admin::router(readiness.clone(), Arc::new(root));
     shutdown.spawn("admin", serve(listener, None, router, Limits::default(), parts.stop.clone()));
     parts.stand(election);
     serving.hold();

@@ -13,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 
 use meshward_kit::lease;
 
+use crate::admission::AdmissionSettings;
 use crate::hooks;
 
 pub use certificates::Certificates;
@@ -36,6 +37,9 @@ pub struct Settings {
     /// What counts
     #[command(flatten)]
     pub policy: Policy,
+    /// What admission is told
+    #[command(flatten)]
+    pub admission: AdmissionSettings,
     /// What the API server is told to send us
     #[command(flatten)]
     pub webhooks: Webhooks,

@@ -103,6 +103,7 @@ impl Session {
             subresource: parent.map_or("", |(_, name)| name),
             namespace_labels: self.labels(text(object, "/metadata/namespace")),
             user: &self.user,
+            request: &Value::Null,
             variables,
             exceptions: &self.exceptions,
             lookup: &self.cluster,

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::definitions::Definitions;
 use super::{Live, Origin, Snapshot};
+use crate::roles;
 
 /// A kind of object that decides something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +66,16 @@ impl Granting {
         self.0.iter().any(|granting| granting == "*" || granting == namespace)
     }
 
+    /// Why exceptions of a namespace do not count, if they do not.
+    pub fn refuses(&self, namespace: &str) -> Option<String> {
+        let accepted = match self.namespaces() {
+            [] => "none; see --exception-namespaces".to_owned(),
+            some => some.join(", "),
+        };
+        let refused = || format!("exceptions of {namespace:?} do not count, accepted: {accepted}");
+        (!self.by(namespace)).then(refused)
+    }
+
     /// As it was given.
     pub fn namespaces(&self) -> &[String] {
         &self.0
@@ -101,7 +112,7 @@ impl Objects {
             };
             let changed = changed(self.definitions.clone(), name.clone());
             let Some(version) = served else {
-                self.live.change(|snapshot| self.replace(kind, snapshot, &[]));
+                self.live.change(|snapshot| replace(kind, snapshot, &[], &self.granting));
                 shown.hold();
                 if !changed.await {
                     return;
@@ -133,61 +144,94 @@ impl Objects {
             Event::InitApply(object) => list.push(object.value),
             Event::InitDone => {
                 let all = std::mem::take(list);
-                self.live.change(|snapshot| self.replace(kind, snapshot, &all));
+                self.live.change(|snapshot| replace(kind, snapshot, &all, &self.granting));
             }
             Event::Apply(object) => {
-                self.live.change(|snapshot| self.set(kind, snapshot, &object.value, true))
+                self.live.change(|snapshot| {
+                    set(kind, snapshot, &object.value, &self.granting);
+                    arrange(kind, snapshot);
+                });
             }
             Event::Delete(object) => self.live.change(|snapshot| remove(kind, snapshot, &object.value)),
         }
     }
+}
 
-    /// Makes `all` the objects of a kind.
-    fn replace(&self, kind: Kind, snapshot: &mut Snapshot, all: &[Value]) {
-        let keys: HashSet<String> = all.iter().map(|object| Origin::of(object).key()).collect();
-        let kept = |key: &str| keys.contains(key);
-        match (kind.group, kind.kind) {
-            (KYVERNO, "PolicyException") => Arc::make_mut(&mut snapshot.exceptions).retain(kind.kind, kept),
-            (KYVERNO, of) => Arc::make_mut(&mut snapshot.policies).retain(of, kept),
-            _ => Arc::make_mut(&mut snapshot.exemptions).retain(kind.kind, kept),
-        }
-        for object in all {
-            self.set(kind, snapshot, object, false);
-        }
-        arrange(kind, snapshot);
-    }
-
-    fn set(&self, kind: Kind, snapshot: &mut Snapshot, object: &Value, alone: bool) {
-        match (kind.group, kind.kind) {
-            (KYVERNO, "PolicyException") => {
-                let read = self.exception(object);
-                Arc::make_mut(&mut snapshot.exceptions).set(object, read);
-            }
-            (KYVERNO, _) => Arc::make_mut(&mut snapshot.policies).set(object),
-            _ => {
-                let read = Exemption::parse(object)
-                    .map_err(|errors| errors.iter().map(ToString::to_string).collect());
-                Arc::make_mut(&mut snapshot.exemptions).set(object, read);
+impl Snapshot {
+    /// What is in force when these are all the objects there are, namespaces among them; others are passed over.
+    pub fn of<'o>(objects: impl IntoIterator<Item = &'o Value>, granting: &Granting) -> Self {
+        let mut snapshot = Self::default();
+        for object in objects {
+            let origin = Origin::of(object);
+            let group = origin.api_version.split('/').next().unwrap_or_default();
+            let of = |kind: &&Kind| kind.group == group && kind.kind == origin.kind;
+            if (origin.api_version.as_str(), origin.kind.as_str()) == ("v1", "Namespace") {
+                Arc::make_mut(&mut snapshot.namespaces).insert(object);
+            } else if let Some(kind) = KINDS.iter().find(of) {
+                set(*kind, &mut snapshot, object, granting);
             }
         }
-        if alone {
-            arrange(kind, snapshot);
-        }
+        KINDS.iter().for_each(|kind| arrange(*kind, &mut snapshot));
+        snapshot
     }
+}
 
-    fn exception(&self, object: &Value) -> Result<Exception, Vec<String>> {
-        let namespace = Origin::of(object).namespace;
-        if !self.granting.by(&namespace) {
-            let accepted = match self.granting.namespaces() {
-                [] => "none; see --exception-namespaces".to_owned(),
-                some => some.join(", "),
-            };
-            return Err(vec![format!(
-                "metadata.namespace: exceptions of {namespace:?} do not count, accepted: {accepted}"
-            )]);
-        }
-        Exception::parse(object).map_err(|error| vec![error.to_string()])
+/// Makes `all` the objects of a kind.
+fn replace(kind: Kind, snapshot: &mut Snapshot, all: &[Value], granting: &Granting) {
+    let keys: HashSet<String> = all.iter().map(|object| Origin::of(object).key()).collect();
+    let kept = |key: &str| keys.contains(key);
+    match (kind.group, kind.kind) {
+        (KYVERNO, "PolicyException") => Arc::make_mut(&mut snapshot.exceptions).retain(kind.kind, kept),
+        (KYVERNO, of) => Arc::make_mut(&mut snapshot.policies).retain(of, kept),
+        _ => Arc::make_mut(&mut snapshot.exemptions).retain(kind.kind, kept),
     }
+    Arc::make_mut(&mut snapshot.asking_roles).retain(|(of, key)| of != kind.kind || kept(key));
+    for object in all {
+        set(kind, snapshot, object, granting);
+    }
+    arrange(kind, snapshot);
+}
+
+/// Puts in an object's present version. Call [`arrange`] when all are in.
+fn set(kind: Kind, snapshot: &mut Snapshot, object: &Value, granting: &Granting) {
+    match (kind.group, kind.kind) {
+        (KYVERNO, "PolicyException") => {
+            let read = exception(object, granting);
+            Arc::make_mut(&mut snapshot.exceptions).set(object, read);
+            ask_roles(kind, snapshot, object);
+        }
+        (KYVERNO, _) => {
+            Arc::make_mut(&mut snapshot.policies).set(object);
+            ask_roles(kind, snapshot, object);
+        }
+        _ => {
+            let read =
+                Exemption::parse(object).map_err(|errors| errors.iter().map(ToString::to_string).collect());
+            Arc::make_mut(&mut snapshot.exemptions).set(object, read);
+        }
+    }
+}
+
+/// A version that cannot be used counts as well: an earlier one that asked may be in force.
+fn ask_roles(kind: Kind, snapshot: &mut Snapshot, object: &Value) {
+    let place = (kind.kind.to_owned(), Origin::of(object).key());
+    if roles::are_asked(object.get("spec").unwrap_or(&Value::Null)) {
+        Arc::make_mut(&mut snapshot.asking_roles).insert(place);
+    } else if snapshot.asking_roles.contains(&place) && !broken(snapshot, &place.1) {
+        Arc::make_mut(&mut snapshot.asking_roles).remove(&place);
+    }
+}
+
+fn broken(snapshot: &Snapshot, key: &str) -> bool {
+    snapshot.policies.broken().any(|broken| broken.earlier && broken.origin.key() == key)
+}
+
+fn exception(object: &Value, granting: &Granting) -> Result<Exception, Vec<String>> {
+    let namespace = Origin::of(object).namespace;
+    if let Some(why) = granting.refuses(&namespace) {
+        return Err(vec![format!("metadata.namespace: {why}")]);
+    }
+    Exception::parse(object).map_err(|error| vec![error.to_string()])
 }
 
 fn remove(kind: Kind, snapshot: &mut Snapshot, object: &Value) {
@@ -197,6 +241,7 @@ fn remove(kind: Kind, snapshot: &mut Snapshot, object: &Value) {
         (KYVERNO, _) => Arc::make_mut(&mut snapshot.policies).remove(&origin),
         _ => Arc::make_mut(&mut snapshot.exemptions).remove(&origin),
     }
+    Arc::make_mut(&mut snapshot.asking_roles).remove(&(kind.kind.to_owned(), origin.key()));
     arrange(kind, snapshot);
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use meshward_policy::kyverno::matching::{Gvk, KindSelector};
 use meshward_policy::kyverno::policy::{Policy, PolicyError};
@@ -20,6 +21,8 @@ pub struct LoadedPolicy {
     pub policy: Policy,
     /// Annotations: severity, category and title are shown in reports.
     pub annotations: Value,
+    /// Whether its last evaluation took long: the next one is kept off the threads that serve requests.
+    pub slow: AtomicBool,
 }
 
 /// A version of a policy that cannot be used.
@@ -68,7 +71,10 @@ impl PolicySet {
             Ok(policy) => {
                 self.broken.remove(&key);
                 let annotations = object.pointer("/metadata/annotations").cloned().unwrap_or_default();
-                self.by_key.insert(key, Arc::new(LoadedPolicy { origin, policy, annotations }));
+                self.by_key.insert(
+                    key,
+                    Arc::new(LoadedPolicy { origin, policy, annotations, slow: AtomicBool::new(false) }),
+                );
             }
             Err(errors) => {
                 let earlier = self.by_key.contains_key(&key);

@@ -11,13 +11,17 @@ use meshward_kit::shutdown::Shutdown;
 use meshward_kit::tls::{CertificateFiles, CertificateStore};
 use meshward_mesh::{SwapOptions, WaitUser as Whom};
 use prometheus_client::registry::Registry;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::swap::Swapper;
+use crate::admission::{self, Scope, read_configuration};
 use crate::certificates::{CaBundle, Files, OwnCertificates, Wishes};
 use crate::hooks::{self, Instance, Sources, Target, Writer};
 use crate::live::{self, Definitions, Granting, KINDS, Live, Objects};
+use crate::lookup::Outside;
+use crate::metrics::Metrics;
+use crate::roles::watch_roles;
 use crate::settings::{Settings, WaitUser};
 
 /// Definitions as they are followed.
@@ -233,6 +237,29 @@ impl Parts {
         };
         let wished = swap.wait_user;
         Swapper::new(options, move || user(wished), self.settings.never_judged())
+    }
+
+    /// What the webhooks work with; with it begins the watch of roles.
+    pub(super) fn admission(&self, swapper: Swapper, metrics: Metrics) -> anyhow::Result<admission::Parts> {
+        let (client, settings) = (&self.client, &self.settings);
+        let (tell, roles) = watch::channel(None);
+        let shown = ["rolebindings", "clusterrolebindings"].map(|name| self.readiness.advise(name));
+        let watched = watch_roles(client.clone(), self.live.clone(), tell, shown, self.stop.clone());
+        self.shutdown.spawn("roles", watched);
+        let configuration = settings.admission.pod_security_config.as_deref();
+        // Until something takes observations, they have no room to wait in.
+        let (observed, _) = mpsc::channel(1);
+        Ok(admission::Parts {
+            live: self.live.clone(),
+            outside: Arc::new(Outside::new(Some(client.clone()), roles)),
+            observed,
+            metrics,
+            swapper,
+            scope: Scope::new(settings.never_judged()),
+            granting: Granting::new(settings.policy.exception_namespaces.clone()),
+            configuration: configuration.map(read_configuration).transpose()?.unwrap_or_default(),
+            pod_security_labels: settings.policy.pod_security_labels,
+        })
     }
 
     /// Serves the webhooks.

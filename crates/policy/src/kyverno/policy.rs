@@ -99,6 +99,9 @@ pub struct Input<'a> {
     pub namespace_labels: &'a Value,
     /// Who asks.
     pub user: &'a UserInfo,
+    /// What else variables may ask of `request`, such as `uid`, `dryRun` or `options`: an object as the API server sends
+    /// it, or null. The objects in it are not looked at.
+    pub request: &'a Value,
     /// Values given for variables, by names with dots. `request.operation` is [`Input::operation`], whatever stands here.
     pub variables: &'a [(String, Value)],
     /// Exceptions; those for other policies and rules do no harm.
@@ -120,6 +123,7 @@ impl<'a> Input<'a> {
             subresource: "",
             namespace_labels: &Value::Null,
             user: &NOBODY,
+            request: &Value::Null,
             variables: &[],
             exceptions: &[],
             lookup: &NoLookup,

@@ -31,16 +31,18 @@ impl DryRun {
         Response::warned(vec!["failed to list pods while checking new PodSecurity enforce level".to_owned()])
     }
 
-    /// The answer about the namespace's pods. One pod of each controller comes first, so that few checks see much.
-    /// `expired` is asked after each pod; upstream allows a second, or half of what is left of the request's time.
+    /// The answer about the namespace's pods, and so many more that were not listed. One pod of each controller comes
+    /// first, so that few checks see much. `expired` is asked after each pod; upstream allows a second, or half of what
+    /// is left of the request's time.
     pub fn answer<E: Evaluator>(
         &self,
         admission: &Admission<E>,
         pods: &[&Value],
+        unlisted: usize,
         mut expired: impl FnMut() -> bool,
     ) -> Response {
         let pods = prioritized(admission, pods);
-        let total = pods.len();
+        let total = pods.len() + unlisted;
         let mut checked = 0;
         let mut groups: HashMap<String, (&str, usize)> = HashMap::new();
         for pod in pods.into_iter().take(Self::MAX_PODS) {

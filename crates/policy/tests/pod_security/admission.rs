@@ -101,7 +101,7 @@ fn answer(case: &Value) -> Response {
         Review::DryRun(run) => {
             let pods: Vec<&Value> = rows(case, "pods").iter().collect();
             let mut left = case["expire_after"].as_u64().unwrap_or(u64::MAX);
-            run.answer(&admission, &pods, || {
+            run.answer(&admission, &pods, 0, || {
                 left -= 1;
                 left == 0
             })

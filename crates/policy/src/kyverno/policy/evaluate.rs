@@ -261,6 +261,11 @@ fn root<'a>(input: &Input<'a>, target: &Target<'a>) -> Overlay<'a> {
         root.insert("serviceAccountName", Slot::Owned(json!(name.split(':').next())));
         root.insert("serviceAccountNamespace", Slot::Owned(json!(namespace)));
     }
+    for (name, value) in input.request.as_object().into_iter().flatten() {
+        if !matches!(name.as_str(), "object" | "oldObject" | "operation") {
+            request.insert(name, Slot::Borrowed(value));
+        }
+    }
     for (name, object) in [("object", input.object), ("oldObject", input.old_object)] {
         if !object.is_null() {
             request.insert(name, Slot::Borrowed(object));

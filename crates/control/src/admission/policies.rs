@@ -1,0 +1,339 @@
+//! Kyverno's policies against a request: which of them are about it, what they say, and what becomes of the request.
+//! The meaning is that of Kyverno 1.19 (`pkg/webhooks/resource/validation`, `pkg/policycache`): rules that resolve to
+//! Enforce can refuse, those that resolve to Audit never do, not even by an error.
+
+mod denial;
+#[cfg(feature = "faults")]
+mod faults;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use meshward_policy::kyverno::matching::{Gvk, KindSelector, UserInfo};
+use meshward_policy::kyverno::policy::{
+    Action, FailurePolicy, Input, Policy, RuleReport, RuleResult, Settings, Status,
+};
+use serde_json::Value;
+
+use super::Scope;
+use super::judge::{Judge, OnFault, Stop, Verdict, guarded};
+use crate::live::{Live, LoadedPolicy, Snapshot};
+use crate::lookup::{AskError, Asker, ForPolicy};
+use crate::metrics::Metrics;
+use crate::observed::{Observed, PolicyOutcome, Process, Subject};
+use crate::review::{Answer, Request};
+
+/// What the API server waits for a webhook by default, in seconds: policies that say nothing else.
+pub const DEFAULT_TIMEOUT: i32 = 10;
+
+/// A policy that takes longer has a loop over something large, or waits.
+const SLOW: Duration = Duration::from_millis(20);
+
+/// Policies that are asked by one webhook: those of one failure policy and timeout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Group {
+    /// Whether requests are let through that cannot be decided.
+    pub ignore: bool,
+    /// Seconds.
+    pub timeout: i32,
+}
+
+impl Group {
+    /// The group of a policy with these settings.
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            ignore: settings.failure_policy == FailurePolicy::Ignore,
+            timeout: settings.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT),
+        }
+    }
+
+    /// The path of its webhook.
+    pub fn path(&self) -> String {
+        let failure = if self.ignore { "ignore" } else { "fail" };
+        match self.timeout {
+            DEFAULT_TIMEOUT => format!("/validate/policies/{failure}"),
+            timeout => format!("/validate/policies/{failure}/{timeout}"),
+        }
+    }
+
+    /// The group whose webhook has these steps of a path after `/validate/policies/`.
+    pub(super) fn parse(failure: &str, timeout: Option<&str>) -> Option<Self> {
+        let ignore = match failure {
+            "fail" => false,
+            "ignore" => true,
+            _ => return None,
+        };
+        let timeout = timeout.map_or(Ok(DEFAULT_TIMEOUT), str::parse).ok()?;
+        (1..=30).contains(&timeout).then_some(Self { ignore, timeout })
+    }
+}
+
+/// The webhook of a group.
+pub(super) struct Policies {
+    pub(super) live: Live,
+    pub(super) scope: Arc<Scope>,
+    pub(super) metrics: Metrics,
+    pub(super) group: Group,
+}
+
+/// What a policy said about a request.
+struct Said {
+    loaded: Arc<LoadedPolicy>,
+    rules: Vec<(RuleReport, Action)>,
+}
+
+/// The parts of a request that every policy looks at.
+struct Target<'a> {
+    gvk: Gvk,
+    object: Value,
+    old_object: Value,
+    namespace: Option<Arc<Value>>,
+    members: Value,
+    user: UserInfo,
+    request: &'a Request<'a>,
+    snapshot: &'a Snapshot,
+}
+
+impl Judge for Policies {
+    fn name(&self) -> &'static str {
+        if self.group.ignore { "policies-ignore" } else { "policies-fail" }
+    }
+
+    fn on_fault(&self) -> OnFault {
+        if self.group.ignore { OnFault::Allow } else { OnFault::Refuse }
+    }
+
+    fn judge(&self, request: &Request<'_>, asker: &Asker<'_>) -> Result<Verdict, Stop> {
+        if self.scope.leaves_alone(&request.namespace) {
+            return Ok(Verdict::default());
+        }
+        let snapshot = self.live.snapshot();
+        let gvk = match &*request.sub_resource {
+            "" => request.gvk(),
+            _ => asker.parent(&request.resource).map_err(stop)?,
+        };
+        let about = |loaded: &&Arc<LoadedPolicy>| {
+            let settings = loaded.policy.settings();
+            settings.admission
+                && Group::of(settings) == self.group
+                && names(&loaded.policy, &gvk, &request.sub_resource)
+        };
+        let policies: Vec<&Arc<LoadedPolicy>> = snapshot.policies.about(&gvk).filter(about).collect();
+        if policies.is_empty() {
+            return Ok(Verdict::default());
+        }
+        if !asker.waits() && policies.iter().any(|loaded| loaded.slow.load(Ordering::Relaxed)) {
+            return Err(Stop::Waits);
+        }
+        let target = Target::read(request, &snapshot, gvk.clone(), asker)?;
+        let mut said = Vec::with_capacity(policies.len());
+        for loaded in policies {
+            if asker.deadline().passed() && !said.iter().any(|one: &Said| self.refuses(one)) {
+                return Err(Stop::Failed(format!(
+                    "not decided in time, policy {} is left",
+                    loaded.policy.key()
+                )));
+            }
+            let rules = self.rules(loaded, &target, asker);
+            if asker.missed() {
+                return Err(Stop::Waits);
+            }
+            if !rules.is_empty() {
+                said.push(Said { loaded: loaded.clone(), rules });
+            }
+        }
+        Ok(self.decide(&target, said))
+    }
+}
+
+impl Policies {
+    fn rules(
+        &self,
+        loaded: &LoadedPolicy,
+        target: &Target<'_>,
+        asker: &Asker<'_>,
+    ) -> Vec<(RuleReport, Action)> {
+        let lookup = ForPolicy::new(asker, &loaded.origin.namespace);
+        let input = Input {
+            object: &target.object,
+            old_object: &target.old_object,
+            operation: &target.request.operation,
+            gvk: Some(&target.gvk),
+            subresource: &target.request.sub_resource,
+            namespace_labels: target.labels(),
+            user: &target.user,
+            request: &target.members,
+            variables: &[],
+            exceptions: target.snapshot.exceptions.values(),
+            lookup: &lookup,
+            environment: asker,
+        };
+        let began = Instant::now();
+        let evaluated = guarded(|| {
+            #[cfg(feature = "faults")]
+            faults::strike(&loaded.annotations);
+            loaded.policy.report(&input)
+        });
+        loaded.slow.store(began.elapsed() > SLOW, Ordering::Relaxed);
+        let reports = evaluated.unwrap_or_else(|panic| {
+            self.metrics.panicked();
+            tracing::error!(policy = loaded.policy.key(), "the evaluation panicked: {panic}");
+            panicked(&loaded.policy, &panic)
+        });
+        let action = |rule: &str| loaded.policy.action(rule, &target.request.namespace, target.labels());
+        reports
+            .into_iter()
+            .map(|report| {
+                let action = action(&report.result.rule);
+                (report, action)
+            })
+            .collect()
+    }
+
+    /// Whether what a policy said refuses the request.
+    fn refuses(&self, said: &Said) -> bool {
+        said.rules.iter().any(|(report, action)| {
+            let decides = match report.result.status {
+                Status::Fail => true,
+                Status::Error => !self.group.ignore,
+                Status::Pass | Status::Warn | Status::Skip => false,
+            };
+            decides && *action == Action::Enforce
+        })
+    }
+
+    fn decide(&self, target: &Target<'_>, said: Vec<Said>) -> Verdict {
+        let blocked: Vec<bool> = said.iter().map(|one| self.refuses(one)).collect();
+        let mut answer = Answer::allowed();
+        if blocked.contains(&true) {
+            answer.refusal = Some(denial::refusal(target.subject(), &said));
+        } else {
+            answer.warnings = said.iter().flat_map(warnings).collect();
+        }
+        for one in &said {
+            self.metrics.policy_results(&one.loaded, &one.rules, target.request);
+        }
+        let outcome = |(one, blocked): (Said, bool)| PolicyOutcome {
+            policy: one.loaded.origin.clone(),
+            rules: one.rules,
+            blocked,
+        };
+        let observed = (!target.request.is_dry_run() && !said.is_empty()).then(|| Observed {
+            subject: target.subject(),
+            process: Process::Admission,
+            operation: target.request.operation.to_string(),
+            policies: said.into_iter().zip(blocked).map(outcome).collect(),
+            exemptions: Vec::new(),
+        });
+        Verdict { answer, observed }
+    }
+}
+
+impl<'a> Target<'a> {
+    fn read(
+        request: &'a Request<'a>,
+        snapshot: &'a Snapshot,
+        gvk: Gvk,
+        asker: &Asker<'_>,
+    ) -> Result<Self, Stop> {
+        let unread = |error: serde_json::Error| Stop::Failed(format!("the object cannot be read: {error}"));
+        let namespace = match (&*request.kind.kind, &*request.namespace) {
+            ("Namespace", _) | (_, "") => None,
+            (_, name) => match asker.namespace(snapshot, name) {
+                Ok(namespace) => Some(namespace),
+                // The API server itself refuses what is to be in a namespace that is not there.
+                Err(AskError::Missing(_)) => None,
+                Err(error) => return Err(stop(error)),
+            },
+        };
+        let (roles, cluster_roles) = match snapshot.asking_roles.is_empty() {
+            true => Default::default(),
+            false => asker.roles().map_err(stop)?.of(&request.user_info, &request.namespace),
+        };
+        Ok(Self {
+            gvk,
+            object: request.object().map_err(unread)?,
+            old_object: request.old_object().map_err(unread)?,
+            namespace,
+            members: request.members().map_err(unread)?,
+            user: request.user_info.with_roles(roles, cluster_roles),
+            request,
+            snapshot,
+        })
+    }
+
+    fn labels(&self) -> &Value {
+        let labels = self.namespace.as_ref().and_then(|namespace| namespace.pointer("/metadata/labels"));
+        labels.unwrap_or(&Value::Null)
+    }
+
+    /// The object; of a subresource that sends none, what the request names.
+    fn subject(&self) -> Subject {
+        let object = if self.object.is_null() { &self.old_object } else { &self.object };
+        let mut subject = Subject::of(object);
+        let Gvk { group, version, kind } = &self.gvk;
+        if subject.name.is_empty() || !self.request.sub_resource.is_empty() {
+            let api_version = if group.is_empty() { version.clone() } else { format!("{group}/{version}") };
+            let (namespace, name) = (self.request.namespace.to_string(), self.request.name.to_string());
+            let uid = if *subject.kind == *kind { subject.uid } else { String::new() };
+            subject = Subject { api_version, kind: kind.clone(), namespace, name, uid };
+        }
+        subject
+    }
+}
+
+/// Whether a policy has a filter for a kind at all; the object is not even read where none has.
+fn names(policy: &Policy, gvk: &Gvk, subresource: &str) -> bool {
+    let named = |selector: &KindSelector| selector.matches(gvk, subresource);
+    policy.kinds().any(|kinds| kinds.is_empty() || kinds.iter().any(named))
+}
+
+fn stop(error: AskError) -> Stop {
+    match error {
+        AskError::Waits => Stop::Waits,
+        other => Stop::Failed(other.to_string()),
+    }
+}
+
+/// Warnings of a policy that emits them, as Kyverno words them.
+fn warnings(said: &Said) -> Vec<String> {
+    let results: Vec<RuleResult> = said.rules.iter().map(|(report, _)| report.result.clone()).collect();
+    said.loaded.policy.warnings(&results)
+}
+
+/// What an evaluation that panicked says: none of the rules could be decided.
+fn panicked(policy: &Policy, panic: &str) -> Vec<RuleReport> {
+    let result = |rule: &str| RuleResult {
+        policy: policy.key(),
+        rule: rule.to_owned(),
+        status: Status::Error,
+        message: format!("the evaluation panicked: {panic}"),
+    };
+    let report = |rule| RuleReport {
+        result: result(rule),
+        exceptions: Vec::new(),
+        properties: Vec::new(),
+        standard: None,
+    };
+    policy.rules().filter(|rule| !rule.generated).map(|rule| report(rule.name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_have_paths() {
+        for (ignore, timeout) in [(false, 10), (true, 10), (false, 1), (true, 30)] {
+            let group = Group { ignore, timeout };
+            let path = group.path();
+            let mut steps = path.strip_prefix("/validate/policies/").unwrap().split('/');
+            assert_eq!(Group::parse(steps.next().unwrap(), steps.next()), Some(group), "{path}");
+        }
+        let refused = [("other", None), ("fail", Some("0")), ("fail", Some("31")), ("fail", Some("x"))];
+        for (failure, timeout) in refused {
+            assert_eq!(Group::parse(failure, timeout), None);
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The webhooks as the API server sees them, without a port: requests go through the router, and where a policy asks
+//! the API server, the case says what that answers. The cases are data, in `tests/cases/admission`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    reason = "helpers of tests fail as tests do"
+)]
+
+mod case;
+#[cfg(feature = "faults")]
+mod faults;
+mod hostile;
+mod http;
+mod world;
