@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
+use meshward_control::admission::ConfigurationError;
 use meshward_control::run;
 use meshward_control::settings::Settings;
 use meshward_kit::log::LogError;
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
 
 /// Whether another start with the same settings would end the same.
 fn is_about_settings(error: &anyhow::Error) -> bool {
-    error.is::<ReadPair>() || error.is::<LogError>()
+    error.is::<ReadPair>() || error.is::<LogError>() || error.is::<ConfigurationError>()
 }
 
 fn controller(settings: Settings) -> anyhow::Result<()> {

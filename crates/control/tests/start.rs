@@ -24,7 +24,7 @@ fn nowhere() -> String {
 #[test]
 fn wrong_settings_end_with_2_and_what_cannot_be_done_with_3() {
     let nowhere = nowhere();
-    let table: [(&[&str], i32, &str); 6] = [
+    let table: [(&[&str], i32, &str); 7] = [
         (&["--listen", "nine"], 2, "invalid value 'nine' for '--listen"),
         (&["--log-level", "loud=loud"], 2, "invalid log level \"loud=loud\""),
         (&["--tls-cert", "a"], 2, "--tls-key"),
@@ -33,6 +33,7 @@ fn wrong_settings_end_with_2_and_what_cannot_be_done_with_3() {
             2,
             "cannot read /none/tls.crt",
         ),
+        (&["--kubeconfig", &nowhere, "--pod-security-config", "/none.yaml"], 2, "cannot read /none.yaml"),
         (&["--kubeconfig", "/none"], 3, "cannot use the kubeconfig /none"),
         (&["--kubeconfig", &nowhere, "uninstall"], 3, "the API server cannot be reached"),
     ];

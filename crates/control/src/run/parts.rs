@@ -10,12 +10,13 @@ use meshward_kit::serve::{Limits, serve};
 use meshward_kit::shutdown::Shutdown;
 use meshward_kit::tls::{CertificateFiles, CertificateStore};
 use meshward_mesh::{SwapOptions, WaitUser as Whom};
+use meshward_policy::psa::Configuration;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::swap::Swapper;
-use crate::admission::{self, Scope, read_configuration};
+use crate::admission::{self, Scope};
 use crate::certificates::{CaBundle, Files, OwnCertificates, Wishes};
 use crate::hooks::{self, Instance, Sources, Target, Writer};
 use crate::live::{self, Definitions, Granting, KINDS, Live, Objects};
@@ -39,6 +40,8 @@ pub(super) struct Parts {
     pub(super) readiness: Readiness,
     /// Ends what answers requests.
     pub(super) stop: CancellationToken,
+    /// Defaults and exemptions of Pod Security.
+    pub(super) standards: Configuration,
     /// What is in our namespace goes with it.
     pub(super) owner: Option<OwnerReference>,
 }
@@ -194,8 +197,13 @@ impl Parts {
         };
         let shown =
             self.readiness.require_at_first("hooks", "waiting for webhook configurations to be written");
-        let writer =
-            Writer::new(target, self.settings.hooks(), sources, serving.trusted.clone(), shown.clone());
+        let writer = Writer::new(
+            target,
+            self.settings.hooks(&self.standards),
+            sources,
+            serving.trusted.clone(),
+            shown.clone(),
+        );
         writer.register(metrics);
         let (readiness, token, leads) = (self.readiness.clone(), self.shutdown.token(), leading.clone());
         self.shutdown.spawn("hooks", async move {
@@ -240,16 +248,15 @@ impl Parts {
     }
 
     /// What the webhooks work with; with it begins the watch of roles.
-    pub(super) fn admission(&self, swapper: Swapper, metrics: Metrics) -> anyhow::Result<admission::Parts> {
+    pub(super) fn admission(&self, swapper: Swapper, metrics: Metrics) -> admission::Parts {
         let (client, settings) = (&self.client, &self.settings);
         let (tell, roles) = watch::channel(None);
         let shown = ["rolebindings", "clusterrolebindings"].map(|name| self.readiness.advise(name));
         let watched = watch_roles(client.clone(), self.live.clone(), tell, shown, self.stop.clone());
         self.shutdown.spawn("roles", watched);
-        let configuration = settings.admission.pod_security_config.as_deref();
         // Until something takes observations, they have no room to wait in.
         let (observed, _) = mpsc::channel(1);
-        Ok(admission::Parts {
+        admission::Parts {
             live: self.live.clone(),
             outside: Arc::new(Outside::new(Some(client.clone()), roles)),
             observed,
@@ -257,9 +264,9 @@ impl Parts {
             swapper,
             scope: Scope::new(settings.never_judged()),
             granting: Granting::new(settings.policy.exception_namespaces.clone()),
-            configuration: configuration.map(read_configuration).transpose()?.unwrap_or_default(),
+            configuration: self.standards.clone(),
             pod_security_labels: settings.policy.pod_security_labels,
-        })
+        }
     }
 
     /// Serves the webhooks.
