@@ -10,13 +10,17 @@
 //! ```
 
 pub mod admission;
+pub mod background;
 pub mod certificates;
+pub mod events;
 pub mod hooks;
 pub mod live;
 pub mod lookup;
 pub mod metrics;
 pub mod observed;
+pub mod report;
 pub mod review;
 pub mod roles;
 pub mod run;
+pub mod scan;
 pub mod settings;

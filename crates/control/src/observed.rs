@@ -38,6 +38,22 @@ impl Subject {
     }
 }
 
+impl Subject {
+    /// The same with what is not known of it taken from the `scope` of its report; `None` if that does not say it either.
+    #[must_use]
+    pub fn completed(&self, report: Option<&Value>) -> Option<Self> {
+        if !self.kind.is_empty() {
+            return Some(self.clone());
+        }
+        let scope = Self::of(&serde_json::json!({
+            "apiVersion": report?.pointer("/scope/apiVersion")?, "kind": report?.pointer("/scope/kind")?,
+            "metadata": report?.get("scope")?,
+        }));
+        let whole = !scope.kind.is_empty() && !scope.name.is_empty();
+        whole.then(|| Self { uid: self.uid.clone(), namespace: self.namespace.clone(), ..scope })
+    }
+}
+
 /// How something came to be known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Process {

@@ -66,12 +66,12 @@ async fn control(client: kube::Client, settings: Settings) -> anyhow::Result<()>
     let election = parts.elect();
     let leading = election.leading();
     let certificates = parts.certificates(metrics, &leading)?;
-    parts.hooks(metrics, &leading, &definitions, &certificates).await;
-    // Scan and reports: parts.scan(...)
+    let served = parts.hooks(metrics, &leading, &definitions, &certificates).await;
 
     let swapper = parts.swapper(&definitions);
     swapper.register(metrics);
-    let router = admission::router(parts.admission(swapper, counts));
+    let observed = parts.scan(metrics, &leading, &served);
+    let router = admission::router(parts.admission(swapper, counts, observed));
     parts.serve(router, certificates.store).await?;
     let listener = admin::bind_tcp(parts.settings.listen.admin_listen).await?;
     let router = admin::router(readiness.clone(), Arc::new(root));

@@ -10,15 +10,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-
 use meshward_kit::lease;
 use meshward_policy::psa::Configuration;
 
 use crate::admission::AdmissionSettings;
+use crate::events::EventSettings;
 use crate::hooks;
+use crate::report::ReportSettings;
+use crate::scan::ScanSettings;
 
 pub use certificates::Certificates;
-use values::duration;
+pub(crate) use values::duration;
 pub use values::{Validators, WaitExit, WaitUser};
 pub use webhooks::{FailureMode, Swap, Webhooks};
 
@@ -50,6 +52,15 @@ pub struct Settings {
     /// What TLS is served with
     #[command(flatten)]
     pub certificates: Certificates,
+    /// What is found out about objects that are there already
+    #[command(flatten)]
+    pub scan: ScanSettings,
+    /// How that is told
+    #[command(flatten)]
+    pub reports: ReportSettings,
+    /// And to those who look at an object
+    #[command(flatten)]
+    pub events: EventSettings,
     /// Form of the log: auto (text on a terminal), text or json
     #[arg(long, env = "MESHWARD_LOG_FORMAT", default_value = "auto", value_enum)]
     pub log_format: meshward_kit::log::Format,

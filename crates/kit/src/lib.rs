@@ -10,16 +10,22 @@
 //! tls        certificates that change while connections live; a self-managed authority
 //! machine    clock, randomness, names and YAML for policies (feature `policy`)
 //! watch      lists and watches as loose JSON
+//! events     Events without floods
+//! queue      one write for each object, the latest
 //! backoff    how long to wait before the next attempt
+//! bucket     how many in which time
 //! ```
 
 pub mod admin;
 pub mod backoff;
+pub mod bucket;
 pub mod client;
+pub mod events;
 pub mod lease;
 pub mod log;
 #[cfg(feature = "policy")]
 pub mod machine;
+pub mod queue;
 pub mod serve;
 pub mod shutdown;
 pub mod tls;

@@ -29,7 +29,7 @@ pub use loose::Loose;
 
 /// The first pause before the API server is asked again, and the longest: a daemon should be back soon after it is.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
-/// How many objects one answer may hold.
+/// How many objects one answer holds, if nobody says otherwise.
 const PAGE: u32 = 500;
 
 /// What is followed.
@@ -43,18 +43,27 @@ pub struct Watched {
     pub namespace: Option<String>,
     /// Selectors.
     pub config: Config,
+    /// How many objects one answer may hold.
+    pub page: u32,
 }
 
 impl Watched {
     /// Every object of a resource.
     pub fn all(client: Client, resource: ApiResource) -> Self {
-        Self { client, resource, namespace: None, config: Config::default() }
+        Self { client, resource, namespace: None, config: Config::default(), page: PAGE }
     }
 
     /// The same with field selectors, as in `spec.nodeName=worker-1`.
     #[must_use]
     pub fn fields(mut self, selector: &str) -> Self {
         self.config = self.config.fields(selector);
+        self
+    }
+
+    /// The same with fewer objects in one answer: each is in memory as a whole.
+    #[must_use]
+    pub fn pages_of(mut self, objects: u32) -> Self {
+        self.page = objects;
         self
     }
 
@@ -76,7 +85,7 @@ impl Watched {
     /// Begins to follow. `shown` holds while the API server answers and whoever follows has taken the first list.
     pub fn follow(self, shown: Condition) -> Following {
         let api = self.api();
-        let events = watcher(api.clone(), self.config.clone().page_size(PAGE));
+        let events = watcher(api.clone(), self.config.clone().page_size(self.page));
         let events = events.backoff(Jitter(Backoff::new(RETRY.0, RETRY.1))).boxed();
         let plural = self.resource.plural;
         Following { api, plural, events, shown, listed: false, taken: false, away: false }

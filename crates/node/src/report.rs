@@ -8,11 +8,9 @@
 //!                 └─► events: bounded, the same ones counted ───────► events.k8s.io
 //! ```
 
-mod bucket;
 mod display;
 mod events;
 mod metrics;
-mod queue;
 mod reporter;
 mod taint;
 mod write;
@@ -22,11 +20,9 @@ use std::time::Duration;
 
 use meshward_mesh::PodRecord;
 
-pub use bucket::Bucket;
 pub use display::{Display, Shown};
-pub use events::{EventAction, EventPlan, EventPlanner, Severity};
+pub use events::EventPlanner;
 pub use metrics::Metrics;
-pub use queue::{Ended, StatusQueue};
 pub use reporter::{Conditions, Reporter, ShownLookup};
 pub use taint::keep_taint;
 

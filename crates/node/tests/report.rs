@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
+use meshward_kit::events::{EventAction, EventPlan, Severity};
 use meshward_manifest::{Documents, Options};
 use meshward_mesh::PodRecord;
-use meshward_node::report::{Display, EventAction, EventPlanner, Happened, Metrics, Report, Severity, Shown};
+use meshward_node::report::{Display, EventPlanner, Happened, Metrics, Report, Shown};
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 
@@ -101,7 +102,7 @@ fn events_and_patches() {
 }
 
 fn line(action: &EventAction) -> String {
-    let told = |event: &meshward_node::report::EventPlan| {
+    let told = |event: &EventPlan| {
         let severity = if event.severity == Severity::Normal { "Normal" } else { "Warning" };
         format!("{severity} {} ({}): {}", event.reason, event.action, event.note)
     };

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
+use kube::api::ApiResource;
 use kube::core::discovery::v2::{APIGroupDiscovery, APIVersionDiscovery};
 use meshward_kit::admin::Condition;
 use meshward_kit::client::RequestError;
+use meshward_kit::watch::resource;
 use meshward_policy::kyverno::matching::{Gvk, Operations};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +38,8 @@ pub struct Api {
     pub operations: Operations,
     /// Whether its version is the one that clients are told to use.
     pub preferred: bool,
+    /// Whether its objects can be listed and watched.
+    pub watchable: bool,
 }
 
 impl Api {
@@ -46,6 +50,11 @@ impl Api {
             subresource => format!("{}/{subresource}", self.plural),
         }
     }
+
+    /// As the client wants it.
+    pub fn client_resource(&self) -> ApiResource {
+        resource(&self.gvk.group, &self.gvk.version, &self.gvk.kind, &self.plural)
+    }
 }
 
 /// Everything that is served.
@@ -53,6 +62,11 @@ impl Api {
 pub struct Apis(Vec<Api>);
 
 impl Apis {
+    /// What objects are of, without subresources; of each the preferred version first.
+    pub fn objects(&self) -> impl Iterator<Item = &Api> {
+        self.0.iter().filter(|api| api.subresource.is_empty())
+    }
+
     /// All of it.
     pub fn iter(&self) -> impl Iterator<Item = &Api> {
         self.0.iter()
@@ -102,6 +116,7 @@ fn read_version(
             subresource: subresource.to_owned(),
             namespaced: resource.scope.as_deref() == Some("Namespaced"),
             preferred,
+            watchable: ["list", "watch"].iter().all(|verb| verbs.iter().any(|has| has == verb)),
         };
         if !resource.verbs.is_empty() {
             all.push(of(kind, "", &resource.verbs));

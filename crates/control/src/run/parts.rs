@@ -17,16 +17,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::swap::Swapper;
 use crate::admission::{self, Scope};
+use crate::background::{self, Background};
 use crate::certificates::{CaBundle, Files, OwnCertificates, Wishes};
-use crate::hooks::{self, Instance, Sources, Target, Writer};
+use crate::hooks::{self, Apis, Instance, Sources, Target, Writer};
 use crate::live::{self, Definitions, Granting, KINDS, Live, Objects};
 use crate::lookup::Outside;
 use crate::metrics::Metrics;
+use crate::observed::Observed;
 use crate::roles::watch_roles;
+use crate::scan::Rules;
 use crate::settings::{Settings, WaitUser};
 
 /// Definitions as they are followed.
 pub(super) type Defined = watch::Receiver<Option<Definitions>>;
+
+/// What the API server serves.
+pub(super) type Served = watch::Receiver<Option<Arc<Apis>>>;
 
 /// What OpenShift defines, and nobody else.
 const OPENSHIFT: &str = "securitycontextconstraints.security.openshift.io";
@@ -158,7 +164,7 @@ impl Parts {
         leading: &watch::Receiver<bool>,
         definitions: &Defined,
         serving: &Serving,
-    ) {
+    ) -> Served {
         let (client, instance) = (&self.client, self.settings.instance());
         let (tell, apis) = watch::channel(None);
         let shown =
@@ -187,6 +193,7 @@ impl Parts {
 
         let owner = super::owner::cluster(client, &self.settings).await;
         let target = Target { client: client.clone(), instance, owner };
+        let served = apis.clone();
         let sources = Sources {
             live: self.live.clone(),
             apis,
@@ -222,6 +229,42 @@ impl Parts {
                 () = writing => {}
             }
         });
+        served
+    }
+
+    /// Starts Events, and what only the leader does: the scan, reports and status. Answers where requests tell what
+    /// they found.
+    pub(super) fn scan(
+        &self,
+        metrics: &mut Registry,
+        leading: &watch::Receiver<bool>,
+        served: &Served,
+    ) -> mpsc::Sender<Observed> {
+        let settings = &self.settings;
+        let rules = Rules::new(
+            settings.never_judged(),
+            settings.policy.exclude_kinds.clone(),
+            settings.policy.pod_security_labels,
+        );
+        let wanted = background::Settings {
+            scan: settings.scan.clone(),
+            reports: settings.reports.clone(),
+            events: settings.events.clone(),
+            instance: settings.identity.pod_name.clone(),
+            rules,
+        };
+        let (client, live) = (self.client.clone(), self.live.clone());
+        let (background, events) =
+            Background::new(client, live, served.clone(), wanted, &self.readiness, metrics);
+        self.shutdown.spawn("events", events.run(self.stop.clone()));
+        let (observed, observe) = background.clone().observe(self.stop.clone());
+        self.shutdown.spawn("observed", observe);
+        let (leading, token) = (leading.clone(), self.shutdown.token());
+        let leads = async move {
+            lease::while_leading(leading, token, || background.clone().lead()).await;
+        };
+        self.shutdown.spawn("scan", leads);
+        observed
     }
 
     /// What swaps pods.
@@ -248,14 +291,17 @@ impl Parts {
     }
 
     /// What the webhooks work with; with it begins the watch of roles.
-    pub(super) fn admission(&self, swapper: Swapper, metrics: Metrics) -> admission::Parts {
+    pub(super) fn admission(
+        &self,
+        swapper: Swapper,
+        metrics: Metrics,
+        observed: mpsc::Sender<Observed>,
+    ) -> admission::Parts {
         let (client, settings) = (&self.client, &self.settings);
         let (tell, roles) = watch::channel(None);
         let shown = ["rolebindings", "clusterrolebindings"].map(|name| self.readiness.advise(name));
         let watched = watch_roles(client.clone(), self.live.clone(), tell, shown, self.stop.clone());
         self.shutdown.spawn("roles", watched);
-        // Until something takes observations, they have no room to wait in.
-        let (observed, _) = mpsc::channel(1);
         admission::Parts {
             live: self.live.clone(),
             outside: Arc::new(Outside::new(Some(client.clone()), roles)),

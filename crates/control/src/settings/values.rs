@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use meshward_mesh as mesh;
 
 /// `45s`, `10m`, `12h`, `90d`; a number alone is seconds.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let accepted = || format!("found {text:?}, accepted: a whole number of s, m, h or d, such as 45s or 90d");
     let (number, unit) = match text.char_indices().next_back() {
         Some((at, 's')) => (&text[..at], 1),

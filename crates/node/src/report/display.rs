@@ -1,6 +1,7 @@
 //! What a record looks like on the pod: the annotation, the condition, and the one patch that brings both there.
 
 use k8s_openapi::api::core::v1::Pod;
+use meshward_kit::events::bounded;
 use meshward_mesh::{CONDITION, Phase, PodRecord, PodStatus, STATUS_ANNOTATION};
 use serde_json::{Value, json};
 
@@ -63,7 +64,7 @@ impl Display {
     /// How `record` is shown; `seed` says whether the seed's annotation is kept up too.
     pub fn of(record: &PodRecord, seed: bool) -> Self {
         let redirected = record.phase == Phase::Redirected;
-        let reason = bounded(&record.reason);
+        let reason = bounded(&record.reason, LONGEST);
         Self {
             message: match record.phase {
                 Phase::Redirected => in_force(record),
@@ -158,18 +159,5 @@ pub(super) fn in_force(record: &PodRecord) -> String {
         text.push_str("; ");
         text.push_str(warning);
     }
-    bounded(&text)
-}
-
-/// At most [`LONGEST`] bytes, on one line.
-pub(super) fn bounded(text: &str) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if line.len() <= LONGEST {
-        return line;
-    }
-    let mut end = LONGEST - '…'.len_utf8();
-    while !line.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}…", &line[..end])
+    bounded(&text, LONGEST)
 }

@@ -1,77 +1,23 @@
 //! Which Events are written. Pure: the caller brings the time and does the writing.
 //!
-//! The same thing told again within [`SERIES`] raises the count of the Event that is there, at most every [`QUIET`], as
-//! the API wants it (`EventSeries`); kube's own recorder would also keep the first message when a later one says
-//! something else. What is new takes a token of its pod, and, unless it tells of a pod that is not as it should be, one
-//! of the node.
+//! The same thing told again raises the count of the Event that is there; kube's own recorder would also keep the first
+//! message when a later one says something else. What is new takes a token of its pod, and, unless it tells of a pod
+//! that is not as it should be, one of the node.
 
 use std::collections::HashMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+use meshward_kit::bucket::Bucket;
+use meshward_kit::events::{EventAction, EventPlan, LONGEST_NOTE, Severity, Teller, bounded};
 use meshward_mesh::PodRecord;
 
-use super::bucket::Bucket;
-use super::display::{bounded, in_force};
+use super::display::in_force;
 use super::{Happened, Report};
 
-/// How long an Event is counted up instead of written anew.
-const SERIES: SignedDuration = SignedDuration::from_mins(6);
-/// The least time between two writes of one Event.
-const QUIET: SignedDuration = SignedDuration::from_secs(30);
 /// Events of one pod: at once, and seconds until one more.
 const OF_POD: (u32, f64) = (10, 30.0);
 /// Events of the node: a hundred pods may start at once.
 const OF_NODE: (u32, f64) = (200, 0.1);
-/// Different Events remembered for one pod.
-const REMEMBERED: usize = 16;
-
-/// Normal or Warning, as the API has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Severity {
-    /// All is well.
-    Normal,
-    /// Somebody should look.
-    Warning,
-}
-
-/// An Event's content.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EventPlan {
-    /// Normal or Warning.
-    pub severity: Severity,
-    /// CamelCase, for machines.
-    pub reason: &'static str,
-    /// What we did, CamelCase.
-    pub action: &'static str,
-    /// For people; at most 1024 bytes.
-    pub note: String,
-}
-
-/// What to do about something that happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EventAction {
-    /// Write a new Event.
-    Create {
-        /// Its name.
-        name: String,
-        /// Its content.
-        event: EventPlan,
-    },
-    /// Raise the count of one that is there.
-    Count {
-        /// Its name.
-        name: String,
-        /// The new count.
-        count: i32,
-        /// Its content, should it be gone.
-        event: EventPlan,
-    },
-    /// Nothing now; a later one of the same brings the count.
-    Held,
-    /// Too many: only counted in the metrics.
-    Dropped(&'static str),
-}
-
 /// What was told of which pod.
 #[derive(Debug)]
 pub struct EventPlanner {
@@ -82,17 +28,7 @@ pub struct EventPlanner {
 #[derive(Debug)]
 struct Told {
     redirected: bool,
-    bucket: Bucket,
-    recent: Vec<Recent>,
-}
-
-#[derive(Debug)]
-struct Recent {
-    event: EventPlan,
-    name: String,
-    count: i32,
-    written: Timestamp,
-    seen: Timestamp,
+    teller: Teller,
 }
 
 impl EventPlanner {
@@ -113,54 +49,12 @@ impl EventPlanner {
     fn tell(&mut self, record: &PodRecord, happened: &Happened, now: Timestamp) -> Option<EventAction> {
         let told = self.pods.entry(record.uid.clone()).or_insert_with(|| Told {
             redirected: false,
-            bucket: Bucket::new(OF_POD.0, OF_POD.1, now),
-            recent: Vec::new(),
+            teller: Teller::new(Bucket::new(OF_POD.0, OF_POD.1, now)),
         });
         let event = event(record, happened, &mut told.redirected)?;
         let node = (!is_grave(happened)).then_some(&mut self.node);
-        Some(told.tell(event, &record.name, now, node))
+        Some(told.teller.tell(event, &record.name, now, node))
     }
-}
-
-impl Told {
-    fn tell(
-        &mut self,
-        event: EventPlan,
-        pod: &str,
-        now: Timestamp,
-        node: Option<&mut Bucket>,
-    ) -> EventAction {
-        self.recent.retain(|recent| now.duration_since(recent.seen) < SERIES);
-        if let Some(recent) = self.recent.iter_mut().find(|recent| recent.event == event) {
-            recent.count = recent.count.saturating_add(1);
-            recent.seen = now;
-            if now.duration_since(recent.written) < QUIET {
-                return EventAction::Held;
-            }
-            recent.written = now;
-            return EventAction::Count { name: recent.name.clone(), count: recent.count, event };
-        }
-        // Looked at first, so that an Event that the node holds back costs its pod nothing.
-        if !self.bucket.has(now) || node.is_some_and(|node| !node.take(now)) {
-            return EventAction::Dropped(event.reason);
-        }
-        self.bucket.take(now);
-        let name = name(pod, now, self.recent.len());
-        if self.recent.len() == REMEMBERED {
-            self.recent.remove(0);
-        }
-        let recent = Recent { event: event.clone(), name: name.clone(), count: 1, written: now, seen: now };
-        self.recent.push(recent);
-        EventAction::Create { name, event }
-    }
-}
-
-/// As client-go names Events: the object's name and the time; at most 253 bytes, so that long pod names fit too.
-fn name(pod: &str, now: Timestamp, nth: usize) -> String {
-    let suffix = format!(".{:x}{nth:x}", now.as_nanosecond());
-    let room = 253 - suffix.len();
-    let pod: String = pod.chars().take(room).collect();
-    format!("{}{suffix}", pod.trim_end_matches(['.', '-']))
 }
 
 /// Of a pod that is not as it should be: never held back for the node's sake.
@@ -231,5 +125,5 @@ fn event(record: &PodRecord, happened: &Happened, redirected: &mut bool) -> Opti
             (Warning, "GateTaken", "OpenGate", note)
         }
     };
-    Some(EventPlan { severity, reason: name, action, note: bounded(&note) })
+    Some(EventPlan { severity, reason: name, action, note: bounded(&note, LONGEST_NOTE) })
 }

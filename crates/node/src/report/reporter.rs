@@ -10,6 +10,8 @@ use kube::Client;
 use meshward_kit::admin::Condition;
 use meshward_kit::backoff::Backoff;
 use meshward_kit::client::Kind;
+use meshward_kit::events::EventAction;
+use meshward_kit::queue::{Ended, WriteQueue};
 use meshward_mesh::PodRecord;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -17,9 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Report;
 use super::display::{Display, Shown};
-use super::events::{EventAction, EventPlanner};
+use super::events::EventPlanner;
 use super::metrics::Metrics;
-use super::queue::{Ended, StatusQueue};
 use super::write::{self, Failure, Target, Written};
 use crate::settings::SettingsFeed;
 
@@ -59,7 +60,7 @@ pub struct Reporter {
     records: HashMap<String, Arc<PodRecord>>,
     /// What we have written.
     shown: HashMap<String, Shown>,
-    statuses: StatusQueue<Status>,
+    statuses: WriteQueue<Status>,
     planner: EventPlanner,
     events: VecDeque<(Target, EventAction)>,
     events_running: usize,
@@ -99,7 +100,7 @@ impl Reporter {
             reports,
             records: HashMap::new(),
             shown: HashMap::new(),
-            statuses: StatusQueue::new(AT_ONCE),
+            statuses: WriteQueue::new(AT_ONCE),
             planner: EventPlanner::new(Timestamp::now()),
             events: VecDeque::new(),
             events_running: 0,

@@ -4,20 +4,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ObjectReference, Pod};
-use k8s_openapi::api::events::v1::{Event, EventSeries};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use meshward_kit::client::{self, Kind, RequestError};
+use meshward_kit::events::{Author, EventAction, Published, publish};
 
 use super::display::{Display, Shown};
-use super::events::{EventAction, EventPlan, Severity};
 
 /// Bounds one attempt: the client itself waits for an answer as long as the connection stands.
 const PATIENCE: Duration = Duration::from_secs(15);
 const CONTROLLER: &str = "meshward.dev/node";
-/// The API server takes no longer `reportingInstance`.
-const LONGEST_INSTANCE: usize = 128;
 
 /// Which pod.
 #[derive(Debug, Clone)]
@@ -127,61 +123,20 @@ fn is_gone(error: &kube::Error) -> bool {
 
 /// Writes an Event, or raises the count of one.
 pub(super) async fn event(client: Client, node: &str, pod: &Target, action: &EventAction) -> Written<()> {
-    let attempt = publish(client, node, pod, action);
-    tokio::time::timeout(PATIENCE, attempt).await.unwrap_or(Written::Failed(Failure::Late))
-}
-
-async fn publish(client: Client, node: &str, pod: &Target, action: &EventAction) -> Written<()> {
-    let events: Api<Event> = Api::namespaced(client, &pod.namespace);
-    let now = Timestamp::now();
-    let fresh = match action {
-        EventAction::Create { name, event } => object(name, node, pod, event, now),
-        EventAction::Count { name, count, event } => {
-            let series = EventSeries { count: *count, last_observed_time: MicroTime(now) };
-            let patch = serde_json::json!({ "series": series });
-            match events.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await {
-                // The API server forgot it (its Events live for an hour): written anew.
-                Err(error) if client::kind(&error) == Kind::Gone => object(name, node, pod, event, now),
-                Err(error) => return failed(error, "count an Event of", pod),
-                Ok(_) => return Written::Yes(()),
-            }
-        }
-        EventAction::Held | EventAction::Dropped(_) => return Written::Unchanged(()),
+    let author = Author { controller: CONTROLLER, instance: node };
+    let regarding = ObjectReference {
+        api_version: Some("v1".into()),
+        kind: Some("Pod".into()),
+        namespace: Some(pod.namespace.clone()),
+        name: Some(pod.name.clone()),
+        uid: Some(pod.uid.clone()),
+        ..ObjectReference::default()
     };
-    match events.create(&PostParams::default(), &fresh).await {
-        Ok(_) => Written::Yes(()),
-        // An attempt whose answer was lost had arrived.
-        Err(error) if client::kind(&error) == Kind::Conflict => Written::Unchanged(()),
-        Err(error) => failed(error, "write an Event of", pod),
-    }
-}
-
-fn object(name: &str, node: &str, pod: &Target, event: &EventPlan, now: Timestamp) -> Event {
-    let severity = match event.severity {
-        Severity::Normal => "Normal",
-        Severity::Warning => "Warning",
-    };
-    Event {
-        metadata: ObjectMeta {
-            name: Some(name.to_string()),
-            namespace: Some(pod.namespace.clone()),
-            ..ObjectMeta::default()
-        },
-        type_: Some(severity.into()),
-        reason: Some(event.reason.into()),
-        action: Some(event.action.into()),
-        note: Some(event.note.clone()),
-        event_time: Some(MicroTime(now)),
-        reporting_controller: Some(CONTROLLER.into()),
-        reporting_instance: Some(node.chars().take(LONGEST_INSTANCE).collect()),
-        regarding: Some(ObjectReference {
-            api_version: Some("v1".into()),
-            kind: Some("Pod".into()),
-            namespace: Some(pod.namespace.clone()),
-            name: Some(pod.name.clone()),
-            uid: Some(pod.uid.clone()),
-            ..ObjectReference::default()
-        }),
-        ..Event::default()
+    let attempt = publish(client, author, &regarding, None, action);
+    match tokio::time::timeout(PATIENCE, attempt).await {
+        Err(_) => Written::Failed(Failure::Late),
+        Ok(Ok(Published::Written)) => Written::Yes(()),
+        Ok(Ok(Published::Unchanged)) => Written::Unchanged(()),
+        Ok(Err(error)) => failed(error, "write an Event of", pod),
     }
 }

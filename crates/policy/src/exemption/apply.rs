@@ -38,6 +38,8 @@ pub struct Removed<'a> {
     pub exemption: usize,
     /// Its entry.
     pub entry: usize,
+    /// What of the entry's `allow` is about the finding, the first if several are.
+    pub allow: usize,
 }
 
 /// Takes out of the results every finding that an exemption allows, one value at a time, and says which. Several
@@ -63,10 +65,11 @@ pub fn apply<'a>(
         let check = result.check;
         result.retain(|finding| {
             let by = valid.iter().find_map(|(index, exemption)| {
-                Some((*index, exemption.entries.iter().position(|entry| entry.allows(check, finding, pod))?))
+                let mut entries = exemption.entries.iter().enumerate();
+                entries.find_map(|(entry, of)| Some((*index, entry, of.allows(check, finding, pod)?)))
             });
-            if let Some((exemption, entry)) = by {
-                removed.push(Removed { check, finding: *finding, exemption, entry });
+            if let Some((exemption, entry, allow)) = by {
+                removed.push(Removed { check, finding: *finding, exemption, entry, allow });
             }
             by.is_none()
         });
@@ -108,15 +111,15 @@ impl Exemption {
 }
 
 impl Entry {
-    /// Whether the entry allows a finding of a check.
-    fn allows(&self, check: &Check, finding: &Finding<'_>, pod: &Pod<'_>) -> bool {
+    /// What of the entry allows a finding of a check, by its place in `allow`.
+    fn allows(&self, check: &Check, finding: &Finding<'_>, pod: &Pod<'_>) -> Option<usize> {
         if !self.allow.iter().any(|allow| allow.is_about(check.control, finding)) {
-            return false;
+            return None;
         }
         if let (Some(selector), Some(container)) = (&self.containers, finding.container())
             && !selector.selects(&container)
         {
-            return false;
+            return None;
         }
         let meant = |allow: &super::Allow| {
             let mut misses = Vec::new();
@@ -125,12 +128,10 @@ impl Entry {
                 misses.is_empty()
             }
         };
-        if !self.allow.iter().any(meant) {
-            return false;
-        }
+        let allow = self.allow.iter().position(meant)?;
         let mut misses = Vec::new();
         self.holder_misses(finding, pod, &mut misses);
-        misses.is_empty()
+        misses.is_empty().then_some(allow)
     }
 
     /// Whether the holder of a finding is one that the entry is about. A field of the pod acts on every container, and a

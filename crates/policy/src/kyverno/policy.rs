@@ -8,6 +8,7 @@
 //! Rules that are not about validation, or validate by something else (CEL, manifests, image signatures), are listed as
 //! unsupported; they are never counted as passed.
 
+mod background;
 mod compile;
 mod evaluate;
 mod exception;
@@ -169,6 +170,8 @@ pub struct Policy {
     settings: Settings,
     /// Stop after the first rule that is about the object.
     one: bool,
+    /// A rule is about who makes a request.
+    asks_who: bool,
     rules: Vec<Rule>,
     controllers: Vec<Rule>,
     cron_jobs: Vec<Rule>,

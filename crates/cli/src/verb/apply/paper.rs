@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use meshward_policy::kyverno::policy::RuleReport;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::form::Shape;
 use super::prepare::Prepared;
@@ -255,21 +255,12 @@ fn properties(
     if !report.exceptions.is_empty() {
         properties.insert("exceptions".to_owned(), report.exceptions.join(","));
     }
-    if let Some(standard) = report.standard.as_ref().filter(|standard| !standard.controls.is_empty()) {
-        let ids: Vec<&str> = standard.controls.iter().map(|control| control.id).collect();
-        let controls: Vec<Value> = standard
-            .controls
-            .iter()
-            .map(|control| {
-                let of = exceptions::images_of(&control.containers, images);
-                let of = if of.is_empty() { Value::Null } else { json!(of) };
-                json!({ "ID": control.id, "Name": control.control, "Images": of })
-            })
-            .collect();
-        properties.insert("standard".to_owned(), standard.level.clone());
-        properties.insert("version".to_owned(), standard.version.clone());
-        properties.insert("controls".to_owned(), ids.join(","));
-        properties.insert("controlsJSON".to_owned(), json!(controls).to_string());
+    if let Some(standard) = &report.standard {
+        let image = |container: &str| {
+            images.iter().find(|(name, _)| name == container).map(|(_, image)| image.clone())
+        };
+        let told = standard.properties(image).into_iter();
+        properties.extend(told.map(|(name, text)| (name.to_owned(), text)));
     }
     properties
 }

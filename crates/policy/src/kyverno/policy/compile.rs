@@ -1,5 +1,6 @@
 //! From a policy's JSON to rules. Everything that can be wrong is looked for here, and all of it is reported.
 
+use super::background;
 use super::refuse;
 use super::settings::RuleSettings;
 use super::{Body, Check, ForEach, Policy, PolicyError, Rule, Settings, Template, Unsupported};
@@ -52,6 +53,7 @@ pub(super) fn policy(document: &Value, quirks: Quirks) -> Result<Policy, Vec<Pol
         namespace: namespace.to_owned(),
         scored: text("/metadata/annotations/policies.kyverno.io~1scored") != "false",
         one: spec.get("applyRules").and_then(Value::as_str) == Some("One"),
+        asks_who: rules.iter().any(background::asks_who),
         rules: Vec::new(),
         controllers: Vec::new(),
         cron_jobs: Vec::new(),

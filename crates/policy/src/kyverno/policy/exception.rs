@@ -17,6 +17,7 @@ pub struct Exception {
     conditions: Conditions,
     rules: Vec<(String, Vec<String>)>,
     exclusions: Vec<Exclusion>,
+    background: bool,
 }
 
 impl Exception {
@@ -49,12 +50,18 @@ impl Exception {
         })?;
         let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
         let key = if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") };
-        Ok(Exception { key, matching, conditions, rules, exclusions })
+        let background = member("background") != &Value::Bool(false);
+        Ok(Exception { key, matching, conditions, rules, exclusions, background })
     }
 
     /// `namespace/name`.
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// Whether it counts when objects are checked that are there already.
+    pub fn in_background(&self) -> bool {
+        self.background
     }
 
     /// What it takes out of podSecurity rules; if empty, it takes out the whole rule.

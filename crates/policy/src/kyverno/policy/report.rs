@@ -1,9 +1,10 @@
 //! What policy reports and responses to requests need beside a rule's status and message.
 
 use super::{Action, FailurePolicy, Policy, RuleResult, Status};
+use crate::image::Image;
 use crate::kyverno::matching::{Filter, KindSelector};
 use crate::kyverno::pod_security::FailedControl;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The result of one rule with its circumstances.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,15 +20,21 @@ pub struct RuleReport {
 }
 
 impl RuleReport {
-    /// The message for reports: `passMessage` or `failMessage` of the properties take the place of the rule's own.
+    /// The message for reports. The properties `passMessage`, `failMessage` and so on take the place of the rule's own,
+    /// and `message` that of all.
     pub fn message(&self) -> &str {
-        let wanted = match self.result.status {
+        let property = |wanted: &str| {
+            let own = self.properties.iter().find(|(name, text)| name == wanted && !text.is_empty());
+            own.map(|(_, text)| text.as_str())
+        };
+        let of_status = match self.result.status {
             Status::Pass => "passMessage",
             Status::Fail => "failMessage",
-            _ => return &self.result.message,
+            Status::Warn => "warnMessage",
+            Status::Error => "errorMessage",
+            Status::Skip => "skipMessage",
         };
-        let own = self.properties.iter().find(|(name, text)| name == wanted && !text.is_empty());
-        own.map_or(&self.result.message, |(_, text)| text)
+        property("message").or_else(|| property(of_status)).unwrap_or(&self.result.message)
     }
 }
 
@@ -40,6 +47,39 @@ pub struct Standard {
     pub version: String,
     /// The checks that fail after all exclusions.
     pub controls: Vec<FailedControl>,
+}
+
+impl Standard {
+    /// What Kyverno's reports say about the failed checks: the properties `standard`, `version`, `controls` and
+    /// `controlsJSON`; nothing if none failed. `image` finds a container's image by the container's name.
+    pub fn properties(&self, image: impl Fn(&str) -> Option<String>) -> Vec<(&'static str, String)> {
+        if self.controls.is_empty() {
+            return Vec::new();
+        }
+        let ids: Vec<&str> = self.controls.iter().map(|control| control.id).collect();
+        let controls: Vec<Value> = self
+            .controls
+            .iter()
+            .map(|control| {
+                let images: Vec<String> = control
+                    .containers
+                    .iter()
+                    .filter_map(|name| image(name))
+                    .map(|image| {
+                        Image::parse(&image, "docker.io", true).map_or(image, |image| image.to_string())
+                    })
+                    .collect();
+                let images = if images.is_empty() { Value::Null } else { json!(images) };
+                json!({"ID": control.id, "Name": control.control, "Images": images})
+            })
+            .collect();
+        vec![
+            ("standard", self.level.clone()),
+            ("version", self.version.clone()),
+            ("controls", ids.join(",")),
+            ("controlsJSON", json!(controls).to_string()),
+        ]
+    }
 }
 
 /// A rule's settings, for reports and lists.

@@ -1,4 +1,4 @@
-//! A token bucket, so that a pod whose rules are fought over cannot fill the cluster's Events.
+//! A token bucket, so that something that happens again and again cannot fill the cluster's storage.
 
 use jiff::Timestamp;
 

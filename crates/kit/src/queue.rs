@@ -1,21 +1,21 @@
-//! Which pod's status is written when. Pure: the caller brings the time and does the writing.
+//! What is written to the API server when. Pure: the caller brings the time and does the writing.
 //!
-//! Bounded by the number of the node's pods: a newer status of a pod takes the place of the older one, and a pod that
+//! Bounded by the number of the objects: a newer job of an object takes the place of the older one, and an object that
 //! is gone is forgotten.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use meshward_kit::backoff::Backoff;
+use crate::backoff::Backoff;
 
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
 /// Attempts that the API server answered with an error that waiting may cure, but probably does not.
 const ATTEMPTS: u32 = 5;
 
-/// Statuses that wait to be written.
+/// Jobs that wait, one for each object.
 #[derive(Debug)]
-pub struct StatusQueue<T> {
+pub struct WriteQueue<T> {
     waiting: HashMap<String, Waiting<T>>,
     limit: usize,
     running: usize,
@@ -26,10 +26,10 @@ pub struct StatusQueue<T> {
 
 #[derive(Debug)]
 struct Waiting<T> {
-    /// None while the newest one is being written.
+    /// None while the newest one runs.
     job: Option<T>,
     running: bool,
-    /// The pod went while its status was being written.
+    /// The object went while its job ran.
     gone: bool,
     due: Instant,
     order: u64,
@@ -50,13 +50,13 @@ pub enum Ended {
     Denied(Duration),
 }
 
-impl<T: Clone> StatusQueue<T> {
+impl<T: Clone> WriteQueue<T> {
     /// At most `limit` at one time.
     pub fn new(limit: usize) -> Self {
         Self { waiting: HashMap::new(), limit, running: 0, order: 0, closed_until: None }
     }
 
-    /// Queues the status of a pod; an older one that has not been written yet is dropped.
+    /// Queues the job of an object; an older one that has not begun yet is dropped.
     pub fn put(&mut self, uid: &str, job: T, now: Instant) {
         self.order += 1;
         let order = self.order;
@@ -74,7 +74,7 @@ impl<T: Clone> StatusQueue<T> {
         entry.refused = 0;
     }
 
-    /// Forgets a pod that is gone; a running attempt ends on its own.
+    /// Forgets an object that is gone; a running attempt ends on its own.
     pub fn forget(&mut self, uid: &str) {
         if let Some(entry) = self.waiting.get_mut(uid) {
             entry.job = None;
@@ -99,7 +99,7 @@ impl<T: Clone> StatusQueue<T> {
         entry.job.take().map(|job| (uid.clone(), job))
     }
 
-    /// An attempt that [`StatusQueue::start`] gave out has ended. True when the status is given up.
+    /// An attempt that [`WriteQueue::start`] gave out has ended. True when the job is given up.
     pub fn end(&mut self, uid: &str, job: T, ended: Ended, now: Instant) -> bool {
         self.running = self.running.saturating_sub(1);
         self.closed_until = match ended {
@@ -136,7 +136,7 @@ impl<T: Clone> StatusQueue<T> {
         given_up
     }
 
-    /// When [`StatusQueue::start`] may next have one, if nothing happens before; none when only an end can bring one.
+    /// When [`WriteQueue::start`] may next have one, if nothing happens before; none when only an end can bring one.
     pub fn due(&self) -> Option<Instant> {
         if self.running >= if self.closed_until.is_some() { 1 } else { self.limit } {
             return None;
@@ -146,12 +146,22 @@ impl<T: Clone> StatusQueue<T> {
         Some(self.closed_until.map_or(next, |until| until.max(next)))
     }
 
-    /// How many statuses wait or are being written.
+    /// How many jobs wait or run.
     pub fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Whether nothing waits and nothing is being written.
+    /// The job of an object that waits, to be merged with a newer one.
+    pub fn waiting(&mut self, uid: &str) -> Option<&mut T> {
+        self.waiting.get_mut(uid)?.job.as_mut()
+    }
+
+    /// Whether an object has a job that waits or runs.
+    pub fn holds(&self, uid: &str) -> bool {
+        self.waiting.contains_key(uid)
+    }
+
+    /// Whether nothing waits and nothing runs.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
@@ -167,8 +177,8 @@ impl<T> Waiting<T> {
 mod tests {
     use super::*;
 
-    fn queue() -> (StatusQueue<u32>, Instant) {
-        (StatusQueue::new(2), Instant::now())
+    fn queue() -> (WriteQueue<u32>, Instant) {
+        (WriteQueue::new(2), Instant::now())
     }
 
     #[test]

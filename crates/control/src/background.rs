@@ -1,0 +1,214 @@
+//! What goes on behind the requests: every replica tells of what its requests found, and the leader scans, writes
+//! reports and keeps status.
+//!
+//! ```text
+//! requests ─ Observed ─ sort ─┬─► Events
+//!                             └─► results of policies that only requests can ask ─► reports
+//! leader: Scan ─► reports ─► News ─► Events
+//!           └─► Uses ─► Status
+//! ```
+
+use std::sync::{Arc, Mutex};
+
+use kube::Client;
+use meshward_kit::admin::{Condition, Readiness};
+use prometheus_client::registry::Registry;
+use serde_json::Value;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::events::{self, EventSettings, Events, Source};
+use crate::hooks::Apis;
+use crate::live::{KINDS, Live};
+use crate::observed::Observed;
+use crate::report::{self, Message, PodImages, ReportSettings, Results, Writer, of_rule};
+use crate::scan::{self, Rules, Scan, ScanSettings, Uses};
+
+/// Observations on their way; whoever has more drops them.
+const OBSERVED: usize = 1024;
+/// New results on their way.
+const NEWS: usize = 256;
+
+/// What is told about it at the start.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Of the scan.
+    pub scan: ScanSettings,
+    /// Of reports.
+    pub reports: ReportSettings,
+    /// Of Events.
+    pub events: EventSettings,
+    /// This replica's name.
+    pub instance: String,
+    /// What is never looked at.
+    pub rules: Rules,
+}
+
+/// What every part needs. Clones share it.
+#[derive(Clone)]
+pub struct Background {
+    client: Client,
+    live: Live,
+    apis: watch::Receiver<Option<Arc<Apis>>>,
+    settings: Arc<Settings>,
+    readiness: Readiness,
+    conditions: Conditions,
+    metrics: Metrics,
+    events: mpsc::Sender<Source>,
+}
+
+#[derive(Clone)]
+struct Conditions {
+    reports: Condition,
+    scan: Condition,
+}
+
+#[derive(Clone)]
+struct Metrics {
+    reports: report::Metrics,
+    scan: scan::Metrics,
+}
+
+impl Background {
+    /// What goes on behind the requests, and the writer of Events, to be run.
+    pub fn new(
+        client: Client,
+        live: Live,
+        apis: watch::Receiver<Option<Arc<Apis>>>,
+        settings: Settings,
+        readiness: &Readiness,
+        registry: &mut Registry,
+    ) -> (Self, Events) {
+        let metrics =
+            Metrics { reports: report::Metrics::register(registry), scan: scan::Metrics::register(registry) };
+        let shown = readiness.advise("events");
+        let counted = events::Metrics::register(registry);
+        let (writer, events) = Events::new(
+            client.clone(),
+            live.clone(),
+            settings.events.clone(),
+            &settings.instance,
+            shown,
+            counted,
+        );
+        let conditions = Conditions { reports: readiness.advise("reports"), scan: readiness.advise("scan") };
+        let settings = Arc::new(settings);
+        let readiness = readiness.clone();
+        (Self { client, live, apis, settings, readiness, conditions, metrics, events }, writer)
+    }
+
+    /// Takes what requests found, until `token` is cancelled. Answers where to send it, and the work.
+    pub fn observe(self, token: CancellationToken) -> (mpsc::Sender<Observed>, impl Future<Output = ()>) {
+        let (sender, mut observed) = mpsc::channel::<Observed>(OBSERVED);
+        let work = async move {
+            let (news, _) = mpsc::channel(1);
+            let (writer, reports) = self.writer(false, watch::Sender::new(0), news);
+            let sort = async {
+                while let Some(observed) = observed.recv().await {
+                    self.sort(observed, &reports);
+                }
+            };
+            tokio::select! {
+                () = writer.run(token.clone()) => {}
+                _ = token.run_until_cancelled(sort) => {}
+            }
+        };
+        (sender, work)
+    }
+
+    fn sort(&self, observed: Observed, reports: &mpsc::Sender<Message>) {
+        if let Some(results) = self.admitted(&observed)
+            && reports.try_send(Message::Admitted(results)).is_err()
+        {
+            self.metrics.reports.write("dropped");
+        }
+        // Its own buckets count what is dropped there; what does not even get there is the same.
+        let _ = self.events.try_send(Source::Request(observed));
+    }
+
+    /// What the scan cannot find out about an object that got in.
+    fn admitted(&self, observed: &Observed) -> Option<Results> {
+        let stored = matches!(observed.operation.as_str(), "CREATE" | "UPDATE");
+        let blocked = observed.policies.iter().any(|outcome| outcome.blocked);
+        if !stored || blocked || observed.subject.uid.is_empty() {
+            return None;
+        }
+        let snapshot = self.live.snapshot();
+        let mut lines = Vec::new();
+        for outcome in &observed.policies {
+            let key = outcome.policy.key();
+            let Some(policy) = snapshot.policies.iter().find(|policy| policy.origin.key() == key) else {
+                continue;
+            };
+            if policy.policy.in_background() {
+                continue;
+            }
+            let line = |(report, _): &(_, _)| of_rule(policy, report, PodImages(&Value::Null)).of_admission();
+            lines.extend(outcome.rules.iter().map(line));
+        }
+        (!lines.is_empty()).then(|| Results { subject: observed.subject.clone(), lines })
+    }
+
+    fn writer(
+        &self,
+        scans: bool,
+        again: watch::Sender<u64>,
+        news: mpsc::Sender<report::News>,
+    ) -> (Writer, mpsc::Sender<Message>) {
+        let parts = report::Parts {
+            client: self.client.clone(),
+            resources: self.apis.clone(),
+            again,
+            news,
+            shown: self.conditions.reports.clone(),
+            metrics: self.metrics.reports.clone(),
+        };
+        Writer::new(&self.settings.reports, scans, parts)
+    }
+
+    /// What the leader does, until it is dropped. Whatever has to be read first is waited for: what is not known would
+    /// look like what is not there.
+    pub async fn lead(self) {
+        let mut read = vec!["namespaces", "definitions", "discovery"];
+        read.extend(KINDS.iter().map(|kind| kind.plural));
+        self.readiness.wait_for_all(&read).await;
+        let (again, told) = watch::channel(0);
+        let (news, mut heard) = mpsc::channel(NEWS);
+        let (writer, reports) = self.writer(true, again, news);
+        let (uses, used) = (Arc::new(Mutex::new(Uses::default())), Arc::new(Notify::new()));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(writer.run(CancellationToken::new()));
+        let events = self.events.clone();
+        tasks.spawn(async move {
+            while let Some(news) = heard.recv().await {
+                let _ = events.send(Source::Report(news)).await;
+            }
+        });
+        if self.settings.scan.scan {
+            let scan = Scan {
+                client: self.client.clone(),
+                live: self.live.clone(),
+                resources: self.apis.clone(),
+                rules: Arc::new(self.settings.rules.clone()),
+                settings: self.settings.scan.clone(),
+                reports,
+                again: told,
+                uses,
+                used,
+                shown: self.conditions.scan.clone(),
+                metrics: self.metrics.scan.clone(),
+            };
+            tasks.spawn(scan.run());
+        }
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended
+                && let Ok(panic) = error.try_into_panic()
+            {
+                std::panic::resume_unwind(panic);
+            }
+        }
+        // Nothing of it ends by itself but with the daemon.
+        std::future::pending::<()>().await;
+    }
+}

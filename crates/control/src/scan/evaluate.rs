@@ -1,0 +1,115 @@
+//! What policies and Pod Security say about one object that is there already.
+
+use meshward_kit::machine::Machine;
+use meshward_policy::exemption::{Who, apply};
+use meshward_policy::go::time::Moment;
+use meshward_policy::jmespath::Environment;
+use meshward_policy::kyverno::matching::NOBODY;
+use meshward_policy::kyverno::policy::{Exception, Input, NoLookup};
+use meshward_policy::pss::{Level, evaluate, extract};
+use serde_json::Value;
+
+use super::plan::{Rules, background};
+use super::standards::{Asked, line};
+use super::uses::Use;
+use crate::hooks::Api;
+use crate::live::Snapshot;
+use crate::observed::Subject;
+use crate::report::{Line, PodImages, of_rule};
+
+/// What was found out about one object.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Found {
+    pub(crate) subject: Subject,
+    pub(crate) lines: Vec<Line>,
+    /// What exemptions took out, one for each value.
+    pub(crate) uses: Vec<Use>,
+}
+
+/// Objects in lists of the core kinds do not say what they are.
+pub(crate) fn complete(object: &mut Value, served: &Api) {
+    let Some(map) = object.as_object_mut() else { return };
+    let mut add = |name: &str, text: &str| {
+        if !map.contains_key(name) {
+            map.insert(name.to_owned(), text.into());
+        }
+    };
+    add("apiVersion", &served.client_resource().api_version);
+    add("kind", &served.gvk.kind);
+}
+
+/// Judges an object; `None` if it is one that is not looked at.
+pub(crate) fn judge(object: &Value, served: &Api, snapshot: &Snapshot, rules: &Rules) -> Option<Found> {
+    let subject = Subject::of(object);
+    let namespace = match (served.namespaced, served.gvk.kind.as_str()) {
+        (true, _) => subject.namespace.as_str(),
+        (false, "Namespace") if served.gvk.group.is_empty() => subject.name.as_str(),
+        (false, _) => "",
+    };
+    if rules.skips(namespace) || subject.uid.is_empty() {
+        return None;
+    }
+    let mut found = Found { subject: subject.clone(), lines: Vec::new(), uses: Vec::new() };
+    policies(object, served, snapshot, &mut found.lines);
+    standards(object, &subject.namespace, snapshot, rules, &mut found);
+    Some(found)
+}
+
+fn policies(object: &Value, served: &Api, snapshot: &Snapshot, lines: &mut Vec<Line>) {
+    let mut asked = background(snapshot, served).peekable();
+    if asked.peek().is_none() {
+        return;
+    }
+    let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+    let labels = snapshot.namespaces.get(namespace).and_then(|found| found.pointer("/metadata/labels"));
+    let exceptions = in_background(snapshot);
+    let input = Input {
+        gvk: Some(&served.gvk),
+        namespace_labels: labels.unwrap_or(&Value::Null),
+        user: &NOBODY,
+        exceptions: exceptions.as_deref().unwrap_or(snapshot.exceptions.values()),
+        lookup: &NoLookup,
+        ..Input::created(object, &Machine)
+    };
+    for policy in asked {
+        let reports = policy.policy.report(&input);
+        lines.extend(reports.iter().map(|report| of_rule(policy, report, PodImages(object))));
+    }
+}
+
+/// The exceptions that count here, where that is not all of them.
+fn in_background(snapshot: &Snapshot) -> Option<Vec<Exception>> {
+    let all = snapshot.exceptions.values();
+    let some = all.iter().any(|exception| !exception.in_background());
+    some.then(|| all.iter().filter(|exception| exception.in_background()).cloned().collect())
+}
+
+fn standards(object: &Value, namespace: &str, snapshot: &Snapshot, rules: &Rules, found: &mut Found) {
+    if namespace.is_empty() {
+        return;
+    }
+    let Some(labels) = snapshot.namespaces.get(namespace) else { return };
+    let Ok(Some(pod)) = extract(object) else { return };
+    let Some(now) = now() else { return };
+    for prefix in &rules.prefixes {
+        for asked in Asked::by(&rules.asked(&**labels, prefix)) {
+            if asked.policy.level == Level::Privileged {
+                continue;
+            }
+            let mut results = evaluate(asked.policy.level, asked.policy.version, &pod);
+            let exemptions = snapshot.exemptions.values();
+            let removed = apply(&mut results, &pod, &Who::of(&pod, namespace), exemptions, now);
+            let origins = snapshot.exemptions.origins();
+            let uses: Vec<Use> = removed.iter().filter_map(|one| Use::of(one, origins)).collect();
+            found.lines.push(line(prefix, &asked, &results, &uses, PodImages(object)));
+            found.uses.extend(uses);
+        }
+    }
+    found.uses.sort();
+    found.uses.dedup();
+}
+
+/// The time by which exemptions expire.
+pub(super) fn now() -> Option<Moment> {
+    Machine.now()
+}

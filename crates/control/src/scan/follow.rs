@@ -1,0 +1,190 @@
+//! One kind: its list is a pass of the scan, its watch keeps the results true afterwards. Objects are judged as they
+//! come and not kept.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use kube::Client;
+use kube::api::ListParams;
+use meshward_kit::admin::Condition;
+use meshward_kit::client::RequestError;
+use meshward_kit::watch::{Event, Loose, Watched};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::evaluate::{complete, judge};
+use super::metrics::Metrics;
+use super::pace::Pace;
+use super::plan::Rules;
+use super::uses::Uses;
+use crate::hooks::Api;
+use crate::live::Live;
+use crate::report::{Message, Results, group_kind};
+
+/// Objects of one answer: each is in memory as a whole, as JSON and as a value.
+const PAGE: u32 = 100;
+
+/// What a kind is to be looked at again for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Again {
+    /// What decides about it changed, or time has passed.
+    All,
+    /// The labels of a namespace changed.
+    Namespace(String),
+}
+
+/// What all kinds are followed with.
+#[derive(Clone)]
+pub(super) struct Means {
+    pub(super) client: Client,
+    pub(super) live: Live,
+    pub(super) rules: Arc<Rules>,
+    pub(super) pace: Arc<Pace>,
+    pub(super) uses: Arc<Mutex<Uses>>,
+    pub(super) reports: mpsc::Sender<Message>,
+    /// Told when what exemptions are good for may have changed.
+    pub(super) used: Arc<tokio::sync::Notify>,
+    pub(super) metrics: Metrics,
+}
+
+/// Follows a kind.
+pub(super) struct Follower {
+    pub(super) means: Means,
+    pub(super) served: Api,
+    pub(super) again: mpsc::Receiver<Again>,
+    pub(super) shown: Condition,
+}
+
+/// A pass that goes on.
+struct Pass {
+    seen: HashSet<Box<str>>,
+    began: Instant,
+    ended: bool,
+}
+
+impl Pass {
+    fn new() -> Self {
+        Self { seen: HashSet::new(), began: Instant::now(), ended: false }
+    }
+}
+
+impl Follower {
+    /// Works until nobody asks for anything any more.
+    pub(super) async fn run(mut self) {
+        loop {
+            let watched =
+                Watched::all(self.means.client.clone(), self.served.client_resource()).pages_of(PAGE);
+            let mut events = watched.follow(self.shown.clone());
+            let (mut pass, mut repeat) = (Pass::new(), false);
+            // A pass that goes on ends first: a policy that changes again and again must not keep it from ending.
+            while !(repeat && pass.ended) {
+                tokio::select! {
+                    event = events.next() => match event {
+                        Some(event) => self.take(event, &mut pass).await,
+                        None => return,
+                    },
+                    again = self.again.recv() => match again {
+                        Some(Again::All) => repeat = true,
+                        Some(Again::Namespace(name)) => self.namespace(&name).await,
+                        None => return,
+                    },
+                }
+            }
+        }
+    }
+
+    fn kind(&self) -> &str {
+        &self.served.gvk.kind
+    }
+
+    async fn take(&self, event: Event<Loose>, pass: &mut Pass) {
+        match event {
+            Event::Init => *pass = Pass::new(),
+            Event::InitApply(object) => {
+                if let Some(uid) = uid(&object.value) {
+                    pass.seen.insert(uid.into());
+                }
+                self.means.metrics.progress(self.kind(), pass.seen.len());
+                self.look(object.value).await;
+            }
+            Event::InitDone => {
+                self.means.metrics.pass(self.kind(), pass.seen.len(), pass.began.elapsed());
+                let (present, took) = (pass.seen.len(), pass.began.elapsed());
+                tracing::debug!(kind = self.kind(), present, ?took, "every object was looked at");
+                if self.is_pods() {
+                    self.lock().retain(&pass.seen);
+                    self.means.used.notify_one();
+                }
+                let kind = group_kind(&self.served.gvk.group, self.kind());
+                self.tell(Message::Listed(kind, std::mem::take(&mut pass.seen))).await;
+                pass.ended = true;
+            }
+            Event::Apply(object) => self.look(object.value).await,
+            Event::Delete(object) => {
+                let Some(uid) = uid(&object.value) else { return };
+                if self.is_pods() {
+                    self.lock().remove(uid);
+                    self.means.used.notify_one();
+                }
+                self.tell(Message::Gone(uid.to_owned())).await;
+            }
+        }
+    }
+
+    async fn look(&self, mut object: Value) {
+        complete(&mut object, &self.served);
+        let Means { live, rules, pace, metrics, .. } = &self.means;
+        let work = || judge(&object, &self.served, &live.snapshot(), rules);
+        let (found, spent) = pace.work(work).await;
+        metrics.judged(self.kind(), spent);
+        let Some(found) = found else { return };
+        if self.is_pods() {
+            self.lock().put(&found.subject.uid, &found.uses);
+            if !found.uses.is_empty() {
+                self.means.used.notify_one();
+            }
+        }
+        self.tell(Message::Scanned(Results { subject: found.subject, lines: found.lines })).await;
+    }
+
+    /// Looks at the objects of one namespace again. If that fails, the next pass does.
+    async fn namespace(&self, name: &str) {
+        if !self.served.namespaced {
+            return;
+        }
+        let api = Watched::all(self.means.client.clone(), self.served.client_resource()).within(name).api();
+        let mut params = ListParams::default().limit(PAGE);
+        loop {
+            let attempted = format!("list {} of namespace {name}", self.served.plural);
+            let page = match api.list(&params).await.map_err(RequestError::of(attempted)) {
+                Ok(page) => page,
+                Err(error) => return tracing::warn!(%error, "its objects are looked at in the next pass"),
+            };
+            for object in page.items {
+                self.look(object.value).await;
+            }
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params.continue_token = Some(token),
+                None => return,
+            }
+        }
+    }
+
+    fn is_pods(&self) -> bool {
+        self.served.gvk.group.is_empty() && self.served.plural == "pods"
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Uses> {
+        self.means.uses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn tell(&self, message: Message) {
+        // Nobody listens any more: we end too.
+        let _ = self.means.reports.send(message).await;
+    }
+}
+
+fn uid(object: &Value) -> Option<&str> {
+    object.pointer("/metadata/uid").and_then(Value::as_str)
+}

@@ -1,0 +1,177 @@
+//! Which kinds are looked at, and what their results depend on: a change of that, and only that, has them looked at
+//! again. Pure.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use meshward_policy::go::time::Moment;
+use meshward_policy::kyverno::matching::KindSelector;
+use meshward_policy::psa::{self, Labels};
+use meshward_policy::wildcard;
+
+use crate::hooks::{Api, Apis};
+use crate::live::{LoadedPolicy, Snapshot};
+use crate::report::group_kind;
+
+/// Our labels.
+pub(crate) const OUR_LABELS: &str = "meshward.dev/";
+
+/// What is looked at for Pod Security: pods, and what makes them. ReplicaSets and Jobs of CronJobs are made by others.
+const WORKLOADS: &[(&str, &str)] = &[
+    ("", "Pod"),
+    ("", "ReplicationController"),
+    ("apps", "DaemonSet"),
+    ("apps", "Deployment"),
+    ("apps", "ReplicaSet"),
+    ("apps", "StatefulSet"),
+    ("batch", "CronJob"),
+    ("batch", "Job"),
+];
+
+/// What is never looked at, and which labels count.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    /// Names of namespaces.
+    pub never: Vec<String>,
+    /// Names of kinds, or patterns.
+    pub exclude_kinds: Vec<String>,
+    /// The prefixes of labels that ask for Pod Security.
+    pub prefixes: Vec<&'static str>,
+}
+
+impl Rules {
+    /// Ours, and the API server's by switch.
+    pub fn new(never: Vec<String>, exclude_kinds: Vec<String>, api_server_labels: bool) -> Self {
+        let mut prefixes = vec![OUR_LABELS];
+        if api_server_labels {
+            prefixes.push(psa::PREFIX);
+        }
+        Self { never, exclude_kinds, prefixes }
+    }
+
+    pub(super) fn skips(&self, namespace: &str) -> bool {
+        self.never.iter().any(|name| name == namespace)
+    }
+
+    fn excludes(&self, kind: &str) -> bool {
+        self.exclude_kinds.iter().any(|pattern| wildcard::matches(pattern, kind))
+    }
+
+    /// What the labels of a namespace ask for under a prefix.
+    pub(super) fn asked(&self, labels: &dyn Labels, prefix: &str) -> psa::Policy {
+        psa::Policy::from_labels(labels, &psa::Policy::default(), prefix).0
+    }
+}
+
+/// A kind that is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Followed {
+    pub(crate) served: Api,
+    /// The same as long as nothing changes that its results depend on.
+    pub(crate) fingerprint: u64,
+}
+
+/// By group and kind.
+pub(crate) type Plan = BTreeMap<String, Followed>;
+
+/// Everything that is to be looked at.
+pub(crate) fn plan(snapshot: &Snapshot, resources: &Apis, rules: &Rules, now: Moment) -> Plan {
+    let mut wanted: BTreeMap<String, &Api> = BTreeMap::new();
+    let standards = asks_for_standards(snapshot, rules);
+    for (group, kind) in WORKLOADS.iter().filter(|_| standards) {
+        let named = |served: &&Api| served.gvk.group == *group && served.gvk.kind == *kind;
+        if let Some(served) = resources.objects().find(named) {
+            wanted.insert(group_kind(group, kind), served);
+        }
+    }
+    for policy in snapshot.policies.iter().filter(|policy| policy.policy.in_background()) {
+        for selector in policy.policy.kinds().flatten().filter(|selector| selector.kind() != "*") {
+            for served in matching(resources, selector) {
+                let preferred = preferred(resources, served, selector);
+                let key = group_kind(&served.gvk.group, &served.gvk.kind);
+                let place = wanted.entry(key).or_insert(preferred);
+                // What one policy names in a version of its own, another may name in any.
+                if is_preferred(resources, preferred) {
+                    *place = preferred;
+                }
+            }
+        }
+    }
+    let usable = |served: &Api| served.watchable && !rules.excludes(&served.gvk.kind);
+    let kinds = wanted.into_iter().filter(|(_, served)| usable(served));
+    kinds
+        .map(|(key, served)| {
+            let fingerprint = fingerprint(snapshot, served, standards, now);
+            (key, Followed { served: served.clone(), fingerprint })
+        })
+        .collect()
+}
+
+fn matching<'r>(resources: &'r Apis, selector: &KindSelector) -> impl Iterator<Item = &'r Api> {
+    resources.objects().filter(move |served| selector.matches(&served.gvk, ""))
+}
+
+/// The version to look at: the first that the selector is about.
+fn preferred<'r>(resources: &'r Apis, served: &'r Api, selector: &KindSelector) -> &'r Api {
+    let same = |other: &&Api| other.gvk.group == served.gvk.group && other.plural == served.plural;
+    matching(resources, selector).find(same).unwrap_or(served)
+}
+
+fn is_preferred(resources: &Apis, served: &Api) -> bool {
+    let same = |other: &&Api| other.gvk.group == served.gvk.group && other.plural == served.plural;
+    resources.objects().find(same).is_some_and(|first| first == served)
+}
+
+/// Whether a namespace asks for Pod Security.
+fn asks_for_standards(snapshot: &Snapshot, rules: &Rules) -> bool {
+    let looked_at = snapshot.namespaces.iter().filter(|(name, _)| !rules.skips(name));
+    let mut asked = looked_at.flat_map(|(_, namespace)| {
+        rules.prefixes.iter().map(move |prefix| rules.asked(&**namespace, prefix))
+    });
+    asked.any(|policy| !policy.fully_privileged())
+}
+
+/// Policies that can be asked about an object of a kind that is there already.
+pub(super) fn background<'s>(snapshot: &'s Snapshot, served: &Api) -> impl Iterator<Item = &'s LoadedPolicy> {
+    let all = snapshot.policies.about(&served.gvk).map(|policy| &**policy);
+    all.filter(|policy| policy.policy.in_background())
+}
+
+fn fingerprint(snapshot: &Snapshot, served: &Api, standards: bool, now: Moment) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    served.gvk.version.hash(&mut hasher);
+    let mut keys = Vec::new();
+    for policy in background(snapshot, served) {
+        let key = policy.policy.key();
+        (&key, &policy.origin.uid, policy.origin.generation).hash(&mut hasher);
+        policy.annotations.to_string().hash(&mut hasher);
+        keys.push(key);
+    }
+    let exceptions = snapshot.exceptions.values().iter().zip(snapshot.exceptions.origins());
+    for (exception, origin) in exceptions.filter(|(exception, _)| exception.in_background()) {
+        if exception.rules().iter().any(|(policy, _)| keys.contains(policy)) {
+            (exception.key(), &origin.uid, origin.generation).hash(&mut hasher);
+        }
+    }
+    let workload = WORKLOADS.contains(&(&served.gvk.group, &served.gvk.kind));
+    (standards && workload).hash(&mut hasher);
+    if standards && workload {
+        for (exemption, origin) in snapshot.exemptions.values().iter().zip(snapshot.exemptions.origins()) {
+            (&origin.kind, exemption.key(), &origin.uid, origin.generation).hash(&mut hasher);
+            exemption.expired(now).hash(&mut hasher);
+        }
+    }
+    hasher.finish()
+}
+
+/// The labels of each namespace, hashed: whoever changes them changes what policies say about what is in it.
+pub(super) fn labels(snapshot: &Snapshot, rules: &Rules) -> BTreeMap<String, u64> {
+    let all = snapshot.namespaces.iter().filter(|(name, _)| !rules.skips(name));
+    all.map(|(name, namespace)| {
+        let mut hasher = DefaultHasher::new();
+        let labels = namespace.pointer("/metadata/labels").map(ToString::to_string);
+        labels.unwrap_or_default().hash(&mut hasher);
+        (name.to_owned(), hasher.finish())
+    })
+    .collect()
+}
