@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use meshward_kit::lease;
+use meshward_policy::psa::Configuration;
 
 use crate::admission::AdmissionSettings;
 use crate::events::EventSettings;
@@ -104,8 +105,8 @@ impl Settings {
         hooks::Instance { service: service_name.clone(), namespace: namespace.clone() }
     }
 
-    /// What webhook configurations are to be like.
-    pub fn hooks(&self) -> hooks::Wishes {
+    /// What webhook configurations are to be like, with this configuration of Pod Security.
+    pub fn hooks(&self, standards: &Configuration) -> hooks::Wishes {
         let client = match &self.webhooks.webhook_url {
             Some(url) => hooks::ClientConfig::Url(url.clone()),
             None => hooks::ClientConfig::Service {
@@ -123,7 +124,7 @@ impl Settings {
             swap: (!self.swap.no_swap).then_some(self.swap.swap_failure),
             standards: hooks::Standards {
                 pod_security_labels: self.policy.pod_security_labels,
-                unlabelled: false,
+                unlabelled: hooks::Unlabelled::of(&standards.defaults),
             },
         }
     }
