@@ -1,5 +1,6 @@
 //! The cases, by what they are about. A new one is a function and a line in its file's list.
 
+mod admission;
 mod faults;
 mod installation;
 mod pods;
@@ -16,5 +17,6 @@ const SOON: Duration = Duration::from_secs(60);
 
 /// All of them.
 pub(crate) fn all() -> Vec<Case> {
-    [start::CASES, faults::CASES, scale::CASES, installation::CASES, real_istio::CASES].concat()
+    let agent = [start::CASES, faults::CASES, scale::CASES, installation::CASES, real_istio::CASES].concat();
+    [agent, admission::all()].concat()
 }

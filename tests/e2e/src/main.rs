@@ -60,10 +60,10 @@ impl Arguments {
     /// What this run has.
     fn has(&self, needs: Needs) -> bool {
         match needs {
-            Needs::Cluster => true,
-            Needs::Node => self.rig.is_some(),
+            Needs::Cluster | Needs::Controller => true,
+            Needs::Node | Needs::ControllerNode => self.rig.is_some(),
             Needs::Envoy => self.rig.is_some() && self.envoy,
-            Needs::Istio => self.rig.is_some() && self.istio.is_some(),
+            Needs::Istio | Needs::ControllerIstio => self.rig.is_some() && self.istio.is_some(),
         }
     }
 }

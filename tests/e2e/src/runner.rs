@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use futures::{FutureExt, StreamExt, stream};
-use meshward_e2e::{Bed, Case, Cluster};
+use meshward_e2e::{Bed, Case, Cluster, Controller};
 
 /// No case takes longer than this.
 const LONGEST: Duration = Duration::from_secs(300);
@@ -29,17 +29,30 @@ struct Outcome {
 pub(crate) async fn run(cluster: &Cluster, cases: &[Case], jobs: usize, keep: bool) -> bool {
     let begin = Instant::now();
     let agent = Bed::new(cluster.clone(), 0).agent();
-    match agent.install(&[]).await {
-        Ok(took) => println!("agent installed and ready in {:.1} s", took.as_secs_f64()),
-        Err(error) => {
-            println!("the agent cannot be installed: {error:#}");
-            return false;
+    if cases.iter().any(|case| case.needs.agent()) {
+        match agent.install(&[]).await {
+            Ok(took) => println!("agent installed and ready in {:.1} s", took.as_secs_f64()),
+            Err(error) => {
+                println!("the agent cannot be installed: {error:#}");
+                return false;
+            }
         }
     }
     let numbered: Vec<(usize, &Case)> = cases.iter().enumerate().collect();
-    let (alone, together): (Vec<_>, Vec<_>) = numbered.into_iter().partition(|(_, case)| case.alone);
-    let mut outcomes = batch(cluster, together, jobs, keep).await;
-    outcomes.extend(batch(cluster, alone, 1, keep).await);
+    // The controller changes and refuses pods of the whole cluster: the agent's own cases come before it.
+    let (with_controller, without): (Vec<_>, Vec<_>) =
+        numbered.into_iter().partition(|(_, case)| case.needs.controller());
+    let mut outcomes = all(cluster, without, jobs, keep).await;
+    if !with_controller.is_empty() {
+        match Controller::of(cluster).install(&[]).await {
+            Ok(took) => println!("controller installed and ready in {:.1} s", took.as_secs_f64()),
+            Err(error) => {
+                println!("the controller cannot be installed: {error:#}");
+                return false;
+            }
+        }
+        outcomes.extend(all(cluster, with_controller, jobs, keep).await);
+    }
     let mut failed = outcomes.iter().filter(|outcome| outcome.failure.is_some()).count();
     if !keep && let Err(error) = agent.uninstall().await {
         println!("FAIL  the agent can be uninstalled\n{error:#}");
@@ -47,6 +60,14 @@ pub(crate) async fn run(cluster: &Cluster, cases: &[Case], jobs: usize, keep: bo
     }
     summary(&outcomes, failed, begin.elapsed());
     failed == 0
+}
+
+/// Those that can at once, then the others one by one.
+async fn all(cluster: &Cluster, cases: Vec<(usize, &Case)>, jobs: usize, keep: bool) -> Vec<Outcome> {
+    let (alone, together): (Vec<_>, Vec<_>) = cases.into_iter().partition(|(_, case)| case.alone);
+    let mut outcomes = batch(cluster, together, jobs, keep).await;
+    outcomes.extend(batch(cluster, alone, 1, keep).await);
+    outcomes
 }
 
 async fn batch(cluster: &Cluster, cases: Vec<(usize, &Case)>, jobs: usize, keep: bool) -> Vec<Outcome> {
