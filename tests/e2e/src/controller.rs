@@ -182,7 +182,8 @@ impl Controller {
     /// # Errors
     /// Nobody answers. A refusal is an answer.
     pub async fn create(&self, object: &Value, namespace: &str) -> Result<Reply> {
-        send(&self.cluster, Method::POST, &self.path(object, namespace, false).await?, object).await
+        let path = self.path(object, namespace, false).await?;
+        send(&self.cluster, Method::POST, &path, &placed(object, namespace)).await
     }
 
     /// Asks what would be, without anything being stored.
@@ -191,7 +192,7 @@ impl Controller {
     /// Nobody answers. A refusal is an answer.
     pub async fn try_create(&self, object: &Value, namespace: &str) -> Result<Reply> {
         let path = self.path(object, namespace, false).await?;
-        send(&self.cluster, Method::POST, &format!("{path}?dryRun=All"), object).await
+        send(&self.cluster, Method::POST, &format!("{path}?dryRun=All"), &placed(object, namespace)).await
     }
 
     /// Merges into an object that is there.
@@ -253,4 +254,13 @@ impl Controller {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         Ok(if one { format!("{path}/{name}") } else { path })
     }
+}
+
+/// Objects of examples name a namespace of their own.
+fn placed(object: &Value, namespace: &str) -> Value {
+    let mut object = object.clone();
+    if object["metadata"]["namespace"].is_string() {
+        object["metadata"]["namespace"] = namespace.into();
+    }
+    object
 }
