@@ -249,13 +249,7 @@ impl Agent {
     /// # Errors
     /// The agent does not answer.
     pub async fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
-        let answer = self.admin("/metrics").await?;
-        let samples = answer.body.lines().filter_map(|line| {
-            let (sample, value) = line.rsplit_once(' ')?;
-            let is_it = sample == name || sample.starts_with(&format!("{name}{{"));
-            (is_it && labels.iter().all(|label| sample.contains(label))).then(|| value.parse::<f64>().ok())?
-        });
-        Ok(samples.sum())
+        Ok(self.admin("/metrics").await?.metric(name, labels))
     }
 
     /// An answer of its admin port: `/healthz`, `/readyz`, `/metrics`.

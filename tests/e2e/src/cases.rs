@@ -1,5 +1,6 @@
 //! The cases, by what they are about. A new one is a function and a line in its file's list.
 
+mod admission;
 mod away;
 mod definitions;
 mod docs;
@@ -22,7 +23,7 @@ const SOON: Duration = Duration::from_secs(60);
 
 /// All of them.
 pub(crate) fn all() -> Vec<Case> {
-    [
+    let agent = [
         start::CASES,
         definitions::CASES,
         faults::CASES,
@@ -34,5 +35,6 @@ pub(crate) fn all() -> Vec<Case> {
         docs::CASES,
         real_istio::CASES,
     ]
-    .concat()
+    .concat();
+    [agent, admission::all()].concat()
 }

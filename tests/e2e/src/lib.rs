@@ -21,13 +21,16 @@
 //! ```
 
 pub mod agent;
+pub mod ask;
 pub mod bed;
 pub mod case;
 pub mod cluster;
+pub mod controller;
 pub mod deployment;
 mod diagnosis;
 pub mod http;
 pub mod istio;
+pub mod load;
 pub mod manifest;
 pub mod namespace;
 pub mod options;
@@ -38,11 +41,14 @@ pub mod turn;
 pub mod until;
 
 pub use agent::Agent;
+pub use ask::Reply;
 pub use bed::Bed;
 pub use case::{Case, Needs};
 pub use cluster::{Cluster, Tools};
+pub use controller::Controller;
 pub use http::Answer;
 pub use istio::Istio;
+pub use load::Load;
 pub use manifest::Manifest;
 pub use namespace::Namespace;
 pub use options::Options;

@@ -35,10 +35,12 @@ impl Arguments {
     /// What this run has.
     fn has(&self, needs: Needs) -> bool {
         match needs {
-            Needs::Cluster => true,
-            Needs::Node => self.options.rig.is_some(),
+            Needs::Cluster | Needs::Controller => true,
+            Needs::Node | Needs::ControllerNode => self.options.rig.is_some(),
             Needs::Envoy => self.options.rig.is_some() && self.options.envoy,
-            Needs::Istio => self.options.rig.is_some() && self.options.istio.is_some(),
+            Needs::Istio | Needs::ControllerIstio => {
+                self.options.rig.is_some() && self.options.istio.is_some()
+            }
         }
     }
 }
