@@ -226,7 +226,7 @@ fn the_controller_writes_nothing_but_its_own() {
 /// The rendered definitions are those that are written from the types.
 #[test]
 fn definitions_are_rendered_as_they_are() {
-    let rendered = objects("definitions");
+    let rendered = [objects("definitions"), objects("openreports")].concat();
     for definition in meshward_definitions::all() {
         let object = rendered.iter().find(|object| object["metadata"]["name"] == definition.name()).unwrap();
         assert_eq!(object["spec"], definition.object["spec"], "{}", definition.name());
