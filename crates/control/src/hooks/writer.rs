@@ -156,7 +156,7 @@ impl Writer {
         let mut changes = self.sources.live.changes();
         loop {
             changes.borrow_and_update();
-            let wanted = self.desired();
+            let wanted = self.desired().await;
             let steps = self.steps(wanted.as_deref());
             let repair = !steps.is_empty() && wanted == last;
             if repair && self.interferes(&steps, &mut interfered) {
@@ -185,16 +185,22 @@ impl Writer {
     }
 
     /// What should be there; `None` while something is not known yet. Takes note of what it was made from.
-    fn desired(&mut self) -> Option<Vec<Desired>> {
+    async fn desired(&mut self) -> Option<Vec<Desired>> {
         let sources = &mut self.sources;
-        let apis = sources.apis.borrow_and_update().clone()?;
-        let definitions = sources.definitions.borrow_and_update().clone()?;
-        let bundle = sources.bundle.borrow_and_update().clone()?;
-        let snapshot = sources.live.snapshot();
-        let policies = snapshot.policies.iter().map(|loaded| &loaded.policy);
-        let all = desired(policies, &apis, &definitions, &self.wishes, &bundle);
-        let found = sources.found.borrow().clone()?;
-        match *sources.reachable.borrow_and_update() {
+        let apis = sources.apis.borrow_and_update().clone();
+        let definitions = sources.definitions.borrow_and_update().clone();
+        let bundle = sources.bundle.borrow_and_update().clone();
+        let (reachable, found) = (*sources.reachable.borrow_and_update(), sources.found.borrow().clone());
+        let (apis, definitions, bundle, found) = (apis?, definitions?, bundle?, found?);
+        let (snapshot, wishes) = (sources.live.snapshot(), self.wishes.clone());
+        // Hundreds of policies by hundreds of resources: no work for a thread that answers requests.
+        let computed = tokio::task::spawn_blocking(move || {
+            let policies = snapshot.policies.iter().map(|loaded| &loaded.policy);
+            desired(policies, &apis, &definitions, &wishes, &bundle)
+        });
+        let all = computed.await;
+        let all = all.map_err(|error| tracing::error!(%error, "webhook configurations not computed")).ok()?;
+        match reachable {
             true => Some(all),
             false => Some(starting(all, &found, &self.target.instance)),
         }
