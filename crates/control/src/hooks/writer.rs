@@ -19,7 +19,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use serde_json::Value;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::apis::Apis;
 use super::desired::{Desired, Wishes, desired};
@@ -32,6 +32,8 @@ pub use found::{Configurations, watch_configurations};
 
 /// Changes that come together are written together.
 const TOGETHER: Duration = Duration::from_millis(100);
+/// How long the watch may take to tell of what was written.
+const CATCH_UP: Duration = Duration::from_secs(2);
 /// Pauses after a failure, and between repairs while somebody else keeps changing what we write.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 /// How long nobody must have interfered before a repair is made at once again.
@@ -152,7 +154,8 @@ impl Writer {
         let mut listed = vec!["namespaces", "definitions"];
         listed.extend(KINDS.iter().map(|kind| kind.plural));
         readiness.wait_for_all(&listed).await;
-        let (mut backoff, mut last, mut interfered) = (Backoff::new(RETRY.0, RETRY.1), None, None);
+        let (mut retry, mut patience) = (Backoff::new(RETRY.0, RETRY.1), Backoff::new(RETRY.0, RETRY.1));
+        let (mut last, mut interfered) = (None, None);
         let mut changes = self.sources.live.changes();
         loop {
             changes.borrow_and_update();
@@ -161,26 +164,38 @@ impl Writer {
             let repair = !steps.is_empty() && wanted == last;
             if repair && self.interferes(&steps, &mut interfered) {
                 // Whoever it is, a race with him is won by nobody.
-                tokio::time::sleep(backoff.next_delay()).await;
+                tokio::time::sleep(patience.next_delay()).await;
+            } else if repair {
+                patience.reset();
             }
-            match self.apply(steps, repair).await {
-                Ok(written) => {
-                    if written == 0 && interfered.is_none() {
-                        backoff.reset();
-                    }
-                    self.settle(wanted.is_some() && written == 0);
-                    last = wanted;
-                }
+            let written = match self.apply(steps, repair).await {
+                Ok(written) => written,
                 Err(error) => {
                     if self.shown.fail(error.to_string()) {
                         tracing::error!(%error, "webhook configurations not written; trying again");
                     }
-                    tokio::time::sleep(backoff.next_delay()).await;
+                    tokio::time::sleep(retry.next_delay()).await;
                     continue;
                 }
+            };
+            retry.reset();
+            last = wanted;
+            if written > 0 {
+                self.catch_up(last.as_deref()).await;
+                continue;
             }
+            self.settle(last.is_some());
             self.changed(&mut changes).await;
             tokio::time::sleep(TOGETHER).await;
+        }
+    }
+
+    /// Waits until the watch has told of what was written: before that, it would look as if somebody had undone it.
+    async fn catch_up(&mut self, wanted: Option<&[Desired]>) {
+        let told =
+            async { while !self.steps(wanted).is_empty() && self.sources.found.changed().await.is_ok() {} };
+        if timeout(CATCH_UP, told).await.is_err() {
+            tracing::debug!(after = ?CATCH_UP, "the watch does not tell of what was written");
         }
     }
 
