@@ -5,6 +5,7 @@
 
 mod balancer;
 mod bed;
+mod files;
 mod load;
 mod rotation;
 mod scan;
