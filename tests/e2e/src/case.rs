@@ -16,6 +16,24 @@ pub enum Needs {
     Envoy,
     /// As [`Needs::Node`], and a real Istio.
     Istio,
+    /// The controller, and only the API.
+    Controller,
+    /// The controller, the node, and the agent on it.
+    ControllerNode,
+    /// As [`Needs::ControllerNode`], and a real Istio.
+    ControllerIstio,
+}
+
+impl Needs {
+    /// Whether the controller has to be installed; without one, nothing is changed or refused on its way in.
+    pub fn controller(self) -> bool {
+        matches!(self, Self::Controller | Self::ControllerNode | Self::ControllerIstio)
+    }
+
+    /// Whether the agent has to be installed.
+    pub fn agent(self) -> bool {
+        self != Self::Controller
+    }
 }
 
 /// One case.

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use kube::api::{ApiResource, DynamicObject, PostParams};
 use kube::core::GroupVersionKind;
-use kube::{Api, Client, discovery};
+use kube::{Api, Client, Resource, discovery};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
@@ -40,6 +41,8 @@ pub struct Cluster {
     pub rig: Option<Arc<Rig>>,
     /// Programs.
     pub tools: Arc<Tools>,
+    /// Names this run: in its namespaces, so that nothing of another run is taken for its own.
+    pub run: Arc<str>,
 }
 
 impl Cluster {
@@ -50,7 +53,7 @@ impl Cluster {
     pub async fn connect(tools: Tools, rig: Option<Rig>) -> Result<Self> {
         let client = Client::try_default().await.context("no cluster to connect to (KUBECONFIG)")?;
         client.apiserver_version().await.context("the API server does not answer")?;
-        Ok(Self { client, rig: rig.map(Arc::new), tools: Arc::new(tools) })
+        Ok(Self { client, rig: rig.map(Arc::new), tools: Arc::new(tools), run: run_id().into() })
     }
 
     /// Creates one object of any kind, in `namespace` where the kind has namespaces.
@@ -78,13 +81,27 @@ impl Cluster {
         Ok(api.create(parameters, &object).await?)
     }
 
-    async fn dynamic(&self, object: &Value, namespace: &str) -> Result<(Api<DynamicObject>, DynamicObject)> {
+    /// Where objects of this kind are on the API server, in `namespace` where the kind has namespaces.
+    ///
+    /// # Errors
+    /// The API server does not know the kind.
+    pub async fn path(&self, object: &Value, namespace: &str) -> Result<String> {
+        let (resource, capabilities) = self.kind_of(object).await?;
+        let inside = Some(namespace).filter(|_| capabilities.scope == discovery::Scope::Namespaced);
+        Ok(DynamicObject::url_path(&resource, inside))
+    }
+
+    async fn kind_of(&self, object: &Value) -> Result<(ApiResource, discovery::ApiCapabilities)> {
         let text = |field: &str| object[field].as_str().unwrap_or_default();
         let (group, version) = text("apiVersion").split_once('/').unwrap_or(("", text("apiVersion")));
         let kind = GroupVersionKind::gvk(group, version, text("kind"));
-        let (resource, capabilities): (ApiResource, _) = discovery::pinned_kind(&self.client, &kind)
+        discovery::pinned_kind(&self.client, &kind)
             .await
-            .with_context(|| format!("the API server knows no {} {}", text("apiVersion"), text("kind")))?;
+            .with_context(|| format!("the API server knows no {} {}", text("apiVersion"), text("kind")))
+    }
+
+    async fn dynamic(&self, object: &Value, namespace: &str) -> Result<(Api<DynamicObject>, DynamicObject)> {
+        let (resource, capabilities) = self.kind_of(object).await?;
         let api = match capabilities.scope {
             discovery::Scope::Namespaced => Api::namespaced_with(self.client.clone(), namespace, &resource),
             discovery::Scope::Cluster => Api::all_with(self.client.clone(), &resource),
@@ -92,6 +109,14 @@ impl Cluster {
         let object = serde_json::from_value(object.clone()).context("this is no Kubernetes object")?;
         Ok((api, object))
     }
+}
+
+/// Five letters and digits; another one each second for two years.
+fn run_id() -> String {
+    const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let digit = |place: u32| char::from(DIGITS[(since / 36_u64.pow(place) % 36) as usize]);
+    (0..5).rev().map(digit).collect()
 }
 
 impl Tools {
