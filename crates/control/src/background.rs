@@ -203,20 +203,7 @@ impl Background {
         );
         tasks.spawn(status.run());
         if self.settings.scan.scan {
-            let scan = Scan {
-                client: self.client.clone(),
-                live: self.live.clone(),
-                resources: self.apis.clone(),
-                rules: Arc::new(self.settings.rules.clone()),
-                settings: self.settings.scan.clone(),
-                reports,
-                again: told,
-                uses,
-                used,
-                shown: self.conditions.scan.clone(),
-                metrics: self.metrics.scan.clone(),
-            };
-            tasks.spawn(scan.run());
+            tasks.spawn(self.scan(reports, told, uses, used).run());
         }
         while let Some(ended) = tasks.join_next().await {
             if let Err(error) = ended
@@ -227,5 +214,27 @@ impl Background {
         }
         // Nothing of it ends by itself but with the daemon.
         std::future::pending::<()>().await;
+    }
+
+    fn scan(
+        &self,
+        reports: mpsc::Sender<Message>,
+        again: watch::Receiver<u64>,
+        uses: Arc<Mutex<Uses>>,
+        used: Arc<Notify>,
+    ) -> Scan {
+        Scan {
+            client: self.client.clone(),
+            live: self.live.clone(),
+            resources: self.apis.clone(),
+            rules: Arc::new(self.settings.rules.clone()),
+            settings: self.settings.scan.clone(),
+            reports,
+            again,
+            uses,
+            used,
+            shown: self.conditions.scan.clone(),
+            metrics: self.metrics.scan.clone(),
+        }
     }
 }

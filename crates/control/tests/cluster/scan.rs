@@ -101,7 +101,10 @@ async fn scanned(replica: &Replica, objects: usize) -> Duration {
         if present >= objects as f64 && waiting == 0.0 {
             return start.elapsed();
         }
-        assert!(start.elapsed() < Duration::from_secs(600), "no pass in time: {present} present, {waiting} waiting");
+        assert!(
+            start.elapsed() < Duration::from_secs(600),
+            "no pass in time: {present} present, {waiting} waiting"
+        );
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
