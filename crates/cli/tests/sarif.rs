@@ -166,7 +166,7 @@ fn check(value: &Value, holds: Holds, at: &str, wrong: &mut Vec<String>) {
         Integer(least) => value.as_i64().is_some_and(|number| number >= least),
         One(words) => value.as_str().is_some_and(|word| words.contains(&word)),
         Object(name) => return object(value, name, at, wrong),
-        Bag => value.as_object().is_some_and(|bag| bag.get("tags").is_none_or(|tags| is_set(tags))),
+        Bag => value.as_object().is_some_and(|bag| bag.get("tags").is_none_or(is_set)),
         List(name, once) => {
             let elements = value.as_array().into_iter().flatten().enumerate();
             elements.for_each(|(index, element)| object(element, name, &format!("{at}[{index}]"), wrong));

@@ -73,7 +73,8 @@ async fn in_turn(cluster: &Cluster, cases: &[Case], jobs: usize, keep: bool) -> 
         numbered.into_iter().partition(|(_, case)| case.needs.controller());
     let mut outcomes = all(cluster, without, jobs, keep).await;
     if !with_controller.is_empty() {
-        let took = Controller::of(cluster).install(&[]).await.context("the controller cannot be installed")?;
+        let took =
+            Controller::of(cluster).install(&[]).await.context("the controller cannot be installed")?;
         println!("controller installed and ready in {:.1} s", took.as_secs_f64());
         outcomes.extend(all(cluster, with_controller, jobs, keep).await);
     }

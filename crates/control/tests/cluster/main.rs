@@ -7,4 +7,5 @@ mod balancer;
 mod bed;
 mod load;
 mod rotation;
+mod scan;
 mod webhooks;

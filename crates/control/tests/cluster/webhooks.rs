@@ -93,7 +93,7 @@ async fn a_leader_that_is_told_to_takes_its_webhooks_with_it() {
 }
 
 /// Replicas still run, and must not bring back what was taken away.
-async fn uninstall(bed: &Bed) {
+pub(crate) async fn uninstall(bed: &Bed) {
     let ended = tokio::time::timeout(SOON, bed.command().arg("uninstall").output()).await.unwrap().unwrap();
     assert!(ended.status.success(), "{ended:?}");
     for _ in 0..20 {
