@@ -43,8 +43,8 @@ impl Scale {
         attacks: 60,
     };
     pub(crate) const QUICK: Self = Self {
-        told: 4,
-        found: 2,
+        told: 2,
+        found: 1,
         starts: 1,
         crowd: 6,
         idle: Duration::from_secs(2),

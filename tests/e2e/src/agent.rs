@@ -23,8 +23,8 @@ pub const NAMESPACE: &str = "meshward-system";
 /// Its DaemonSet.
 pub const DAEMONSET: &str = "meshward-node";
 const PROGRAM: &str = "/meshward-node";
-/// Of the chart's `runFolder`.
-const SOCKET: &str = "/run/meshward/admin.sock";
+/// The chart's `runFolder`, where no value names another.
+const RUN_FOLDER: &str = "/run/meshward";
 /// Of the chart's `admin.port`.
 pub const ADMIN_PORT: u16 = 9901;
 /// How long a rollout may take.
@@ -232,12 +232,19 @@ impl Agent {
         serde_json::from_value(list).context("the agent's list is not one of pods")
     }
 
+    /// Its admin socket: in a folder of its own on a machine with several clusters.
+    fn socket(&self) -> PathBuf {
+        let values = &self.cluster.tools.chart_values;
+        let folder = values.iter().rev().find_map(|value| value.strip_prefix("runFolder="));
+        PathBuf::from(folder.unwrap_or(RUN_FOLDER)).join("admin.sock")
+    }
+
     /// An answer of its admin socket.
     ///
     /// # Errors
     /// It does not answer, or with another status than 200.
     pub async fn ask(&self, path: &str) -> Result<Answer> {
-        let answer = http::get_unix(&PathBuf::from(SOCKET), path).await?;
+        let answer = http::get_unix(&self.socket(), path).await?;
         if answer.status != 200 {
             bail!("the agent answers {path} with {}: {}", answer.status, answer.body);
         }
