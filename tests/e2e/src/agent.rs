@@ -28,7 +28,7 @@ const RUN_FOLDER: &str = "/run/meshward";
 /// Of the chart's `admin.port`.
 pub const ADMIN_PORT: u16 = 9901;
 /// How long a rollout may take.
-const ROLLOUT: Duration = Duration::from_secs(60);
+const ROLLOUT: Duration = Duration::from_secs(120);
 
 /// The agent of the cluster's node.
 #[derive(Clone)]

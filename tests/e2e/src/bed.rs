@@ -142,7 +142,7 @@ impl Bed {
         let namespaces: Vec<Namespace> =
             self.namespaces.lock().map(|mut all| all.drain(..).collect()).unwrap_or_default();
         let gone =
-            join_all(namespaces.iter().map(|namespace| namespace.delete(Duration::from_secs(60)))).await;
+            join_all(namespaces.iter().map(|namespace| namespace.delete(Duration::from_secs(120)))).await;
         gone.into_iter().collect()
     }
 }

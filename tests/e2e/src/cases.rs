@@ -19,7 +19,7 @@ use std::time::Duration;
 use meshward_e2e::Case;
 
 /// For a pod to become Ready, on a machine that has other things to do as well.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(120);
 
 /// All of them.
 pub(crate) fn all() -> Vec<Case> {
@@ -30,10 +30,10 @@ pub(crate) fn all() -> Vec<Case> {
         away::CASES,
         upgrade::CASES,
         node::CASES,
-        scale::CASES,
         installation::CASES,
         docs::CASES,
         real_istio::CASES,
+        scale::CASES,
     ]
     .concat();
     [agent, admission::all()].concat()

@@ -8,7 +8,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::Api;
 use kube::api::DeleteParams;
 use meshward_e2e::manifest::workspace;
-use meshward_e2e::{Bed, Case, case, until};
+use meshward_e2e::{Bed, Case, Manifest, case, until};
 use serde_json::json;
 
 use super::looks::captured;
@@ -86,6 +86,10 @@ impl Desk {
         Ok(std::fs::write(self.folder.join(name), text)?)
     }
 
+    fn read(&self, name: &str) -> Result<String> {
+        Ok(std::fs::read_to_string(self.folder.join(name))?)
+    }
+
     /// Types a block; every command in it has to end well.
     async fn types(&self, bed: &Bed, block: &str) -> Result<String> {
         let path = std::env::var("PATH").unwrap_or_default();
@@ -137,6 +141,19 @@ async fn typed(bed: &Bed) -> Result<()> {
         let pod = shop.existing(name);
         pod.ready(SOON).await?;
         captured(&pod).await?;
+    }
+    // Who injects is asked by a dry run; here the pod comes injected, and the API server gives it back.
+    bed.named("open").await?;
+    for (page, example) in [("meshes/kuma.md", "kuma.yaml"), ("meshes/consul.md", "consul.yaml")] {
+        let pod = Manifest::example(example)?.with(|pod| {
+            pod["metadata"].as_object_mut().map(|fields| fields.remove("namespace"));
+        });
+        desk.put("app-pod.yaml", &pod.to_yaml())?;
+        for block in blocks(page, "--dry-run=server")? {
+            desk.types(bed, &block).await?;
+        }
+        let swapped = desk.read("swapped.yaml")?;
+        ensure!(swapped.contains("meshward-wait"), "{page}: nothing was swapped: {swapped}");
     }
     for block in blocks("install.md", "readyz")? {
         let said = desk.types(bed, &patient(&block)).await?;
