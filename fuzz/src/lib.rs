@@ -11,6 +11,7 @@
 mod manifests;
 mod options;
 mod policies;
+mod reviews;
 mod rules;
 mod sources;
 mod wire;
@@ -18,6 +19,7 @@ mod wire;
 pub use manifests::{manifest, mesh_plan};
 pub use options::{arguments, consul_config, kuma_config, settings, values};
 pub use policies::{duration, exemption, jmespath, pattern, policy, quantity, wildcard};
+pub use reviews::review;
 pub use rules::ruleset_json;
 pub use sources::{cni_conflist, cni_input, cri_info, nri_trunk, proc_cgroup};
 pub use wire::{iptables_save, nft_answer, nft_dump, nft_events, rtnl_answer};
@@ -26,7 +28,7 @@ pub use wire::{iptables_save, nft_answer, nft_dump, nft_events, rtnl_answer};
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also the name of its file and of its folder of seeds.
-pub const TARGETS: [(&str, Target); 25] = [
+pub const TARGETS: [(&str, Target); 26] = [
     ("arguments", arguments),
     ("cni_conflist", cni_conflist),
     ("cni_input", cni_input),
@@ -47,6 +49,7 @@ pub const TARGETS: [(&str, Target); 25] = [
     ("policy", policy),
     ("proc_cgroup", proc_cgroup),
     ("quantity", quantity),
+    ("review", review),
     ("rtnl_answer", rtnl_answer),
     ("ruleset_json", ruleset_json),
     ("settings", settings),

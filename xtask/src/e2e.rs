@@ -2,7 +2,9 @@
 //! it is a cluster of the caller's own, and stays as it was; without, the one of `tests/e2e/cluster` is built (once),
 //! started and stopped.
 
+mod bench;
 mod envoy;
+mod lock;
 mod rig;
 
 use std::path::{Path, PathBuf};
@@ -11,10 +13,13 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use tempfile::NamedTempFile;
 
 use crate::image::{self, Which};
 use crate::{chart, demo, run, tools};
 use rig::Rig;
+
+pub(crate) use bench::{Arguments as BenchArguments, run as bench};
 
 /// What the cases need.
 const IMAGES: [Which; 4] = [Which::Node, Which::Control, Which::Wait, Which::TestApp];
@@ -33,6 +38,9 @@ pub(crate) struct Arguments {
     /// Print the cases, and run none
     #[arg(long)]
     list: bool,
+    /// Build everything that is needed, and run nothing
+    #[arg(long)]
+    prepare: bool,
     /// Cases that run at once
     #[arg(long, default_value_t = 4)]
     jobs: usize,
@@ -53,17 +61,32 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         let nothing = Prepared { helm: "helm".into(), ..Prepared::default() };
         return run::quiet_step("the list of cases", cases(&nothing, arguments)?.arg("--list"));
     }
+    let own = std::env::var_os("KUBECONFIG").is_none_or(|value| value.is_empty());
     let helm = tools::helm()?;
     chart::run(&helm, false)?;
-    let own = std::env::var_os("KUBECONFIG").is_none_or(|value| value.is_empty());
     let rig = if own { Some(Rig::prepare()?) } else { None };
-    let mut prepared = Prepared { helm, ..Prepared::default() };
+    let result = Some(tempfile::NamedTempFile::new().context("cannot make a file for the result")?);
+    let mut prepared = Prepared { helm, result, ..Prepared::default() };
     prepared.build(arguments, rig.as_ref())?;
     eprintln!("==> everything is built, {:.0} s", begin.elapsed().as_secs_f64());
-    match &rig {
-        Some(rig) => on_own_cluster(rig, &prepared, arguments),
-        None => on_given_cluster(&prepared, arguments),
+    if arguments.prepare {
+        return Ok(());
     }
+    let ended = match &rig {
+        Some(rig) => {
+            on_own_cluster(rig, &prepared.images, arguments.keep, "cases", cases(&prepared, arguments)?)
+        }
+        None => on_given_cluster(&prepared, arguments),
+    };
+    eprintln!("==> the whole of it: {:.0} s", begin.elapsed().as_secs_f64());
+    if let Err(error) = &ended {
+        eprintln!("error: {error:#}");
+    }
+    // The last line of all, whatever comes after the cases.
+    if let Some(result) = &prepared.result {
+        print!("{}", std::fs::read_to_string(result).unwrap_or_default());
+    }
+    ended.map_err(|_| run::Told.into())
 }
 
 /// What the cases are given.
@@ -73,14 +96,12 @@ struct Prepared {
     images: Vec<PathBuf>,
     envoy: bool,
     istio: Option<PathBuf>,
+    result: Option<NamedTempFile>,
 }
 
 impl Prepared {
     fn build(&mut self, arguments: &Arguments, rig: Option<&Rig>) -> Result<()> {
-        self.images = match &arguments.images {
-            Some(folder) => image::archives(&IMAGES, folder)?,
-            None => built(&IMAGES)?,
-        };
+        self.images = images(arguments.images.as_deref())?;
         // Of the whole workspace, so that its dependencies are those that the tests were built with.
         let build = ["build", "--quiet", "--workspace", "--bin", "meshward", "--bin", "meshward-e2e"];
         run::step("building the command line and the cases", &mut run::cargo(&build))?;
@@ -92,29 +113,38 @@ impl Prepared {
     }
 }
 
-fn built(images: &[Which]) -> Result<Vec<PathBuf>> {
-    eprintln!("==> building images");
-    let made = image::make(images, &image::folder())?;
-    for image in &made {
-        eprintln!("{} {}", image.name, image.digest);
+/// The archives of [`IMAGES`]: those of an earlier build in `folder`, or new ones.
+fn images(folder: Option<&Path>) -> Result<Vec<PathBuf>> {
+    if let Some(folder) = folder {
+        return image::archives(&IMAGES, folder);
     }
+    eprintln!("==> building images");
+    let begin = Instant::now();
+    let made = image::make(&IMAGES, &image::folder())?;
+    for image in &made {
+        eprintln!("    {} {}", image.name, image.digest);
+    }
+    eprintln!("    building images: {:.0} s", begin.elapsed().as_secs_f64());
     Ok(made.into_iter().map(|image| image.archive).collect())
 }
 
-fn on_own_cluster(rig: &Rig, prepared: &Prepared, arguments: &Arguments) -> Result<()> {
+/// Runs a program on the cluster that we start ourselves, with these images on its node.
+fn on_own_cluster(rig: &Rig, images: &[PathBuf], keep: bool, what: &str, mut command: Command) -> Result<()> {
     let started = rig.start()?;
-    let result = rig.load(&prepared.images).and_then(|()| {
-        let mut command = cases(prepared, arguments)?;
+    let result = rig.load(images).and_then(|()| {
         rig.environment(&mut command);
         command.arg("--rig").arg(rig.state());
         for value in rig.chart_values() {
             command.args(["--set", &value]);
         }
-        run::step("cases", &mut command)
+        run::step(what, &mut command)
     });
-    match (started, arguments.keep) {
+    match (started, keep) {
         (true, false) => rig.stop()?,
-        (true, true) => eprintln!("the cluster still runs; {}", rig.how_to_use()),
+        (true, true) => {
+            rig.leave();
+            eprintln!("the cluster still runs; {}", rig.how_to_use());
+        }
         (false, _) => eprintln!("the cluster was there before, and still runs; {}", rig.how_to_use()),
     }
     result
@@ -143,9 +173,9 @@ fn cases(prepared: &Prepared, arguments: &Arguments) -> Result<Command> {
         run::quiet_step("building the cases", &mut run::cargo(&build))?;
     }
     let mut command = Command::new(built.join("meshward-e2e"));
-    command.current_dir(run::root()).args(&arguments.filter);
-    command.arg("--helm").arg(&prepared.helm).arg("--meshward").arg(built.join("meshward"));
-    command.arg("--chart").arg(chart::chart()).args(["--jobs", &arguments.jobs.to_string()]);
+    command.args(&arguments.filter);
+    given(&mut command, &prepared.helm);
+    command.args(["--jobs", &arguments.jobs.to_string()]);
     for value in &arguments.set {
         command.args(["--set", value]);
     }
@@ -158,6 +188,9 @@ fn cases(prepared: &Prepared, arguments: &Arguments) -> Result<Command> {
     if let Some(istio) = &prepared.istio {
         command.arg("--istio").arg(istio);
     }
+    if let Some(result) = &prepared.result {
+        command.arg("--result").arg(result.path());
+    }
     Ok(command)
 }
 
@@ -169,6 +202,13 @@ pub(crate) fn replay(arguments: &[String]) -> Result<()> {
     // It has told everything itself, and its exit code says which kind of end it was.
     let status = Command::new(program).args(arguments).status().context("cannot start meshward-replay")?;
     std::process::exit(status.code().unwrap_or(1));
+}
+
+/// What every program that works on a cluster is told.
+fn given(command: &mut Command, helm: &Path) {
+    let meshward = demo::target_folder().join("debug/meshward");
+    command.current_dir(run::root()).arg("--helm").arg(helm).arg("--meshward").arg(meshward);
+    command.arg("--chart").arg(chart::chart());
 }
 
 /// Runs one of the scripts beside the cases.

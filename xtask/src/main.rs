@@ -17,6 +17,8 @@ mod tools;
 mod verify;
 mod wasm;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// The project's own verbs.
@@ -67,6 +69,8 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         arguments: Vec<String>,
     },
+    /// Time the node agent on a real Kubernetes
+    BenchNode(e2e::BenchArguments),
     /// Lint the Helm chart, and compare what it renders with what is kept
     Chart {
         /// Keep what it renders now
@@ -87,8 +91,19 @@ enum Verb {
     },
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().verb {
+fn main() -> ExitCode {
+    match perform(Cli::parse().verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<run::Told>() => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(verb: Verb) -> anyhow::Result<()> {
+    match verb {
         Verb::Setup => setup::install().map(|_| ()),
         Verb::Demo { arguments } => demo::run(&arguments),
         Verb::Verify => verify::run(),
@@ -99,6 +114,7 @@ fn main() -> anyhow::Result<()> {
         Verb::Image(arguments) => image::run(&arguments),
         Verb::E2e(arguments) => e2e::run(&arguments),
         Verb::Replay { arguments } => e2e::replay(&arguments),
+        Verb::BenchNode(arguments) => e2e::bench(&arguments),
         Verb::Chart { bless } => chart::verb(bless),
         Verb::Crds { check } => crds::run(check),
         Verb::Docs { check } => docs::run(check),

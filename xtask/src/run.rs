@@ -1,10 +1,24 @@
 //! Running other programs: always told to the user first (on standard error, so that what a verb prints can be read by a
 //! program), always checked.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+
+/// An error that the user has been told already.
+#[derive(Debug)]
+pub(crate) struct Told;
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("see above")
+    }
+}
+
+impl std::error::Error for Told {}
 
 /// The workspace's root folder.
 pub(crate) fn root() -> PathBuf {
@@ -19,10 +33,19 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// Steps that take longer tell how long.
+const WORTH_TELLING: Duration = Duration::from_secs(5);
+
 /// Runs a command after printing it; an exit code other than 0 is an error.
 pub(crate) fn step(what: &str, command: &mut Command) -> Result<()> {
     eprintln!("==> {what}");
-    quiet_step(what, command)
+    let begin = Instant::now();
+    let ended = quiet_step(what, command);
+    let took = begin.elapsed();
+    if took >= WORTH_TELLING {
+        eprintln!("    {what}: {:.0} s", took.as_secs_f64());
+    }
+    ended
 }
 
 /// The same without printing it, for output that a program reads.

@@ -45,7 +45,8 @@ use standards::Standards;
 use swap::Swapper;
 
 pub use deadline::Deadline;
-pub use policies::{DEFAULT_TIMEOUT, Group};
+pub(crate) use judge::guarded;
+pub use policies::{Asked, DEFAULT_TIMEOUT, Group};
 pub use settings::{AdmissionSettings, ConfigurationError, read_configuration};
 pub use standards::OWN_PREFIX;
 
@@ -79,6 +80,8 @@ pub struct Parts {
     pub observed: mpsc::Sender<Observed>,
     /// What is counted.
     pub metrics: Metrics,
+    /// Which policies have webhooks.
+    pub asked: Asked,
     /// What swaps mesh pods.
     pub swapper: Swapper,
     /// What is left alone.
@@ -96,6 +99,7 @@ struct Webhooks {
     live: Live,
     scope: Arc<Scope>,
     metrics: Metrics,
+    asked: Asked,
     swap: Arc<dyn Judge>,
     enforce: Arc<dyn Judge>,
     advise: Arc<dyn Judge>,
@@ -104,7 +108,7 @@ struct Webhooks {
 
 /// Every webhook.
 pub fn router(parts: Parts) -> Router {
-    let Parts { live, outside, observed, metrics, swapper, scope, granting, .. } = parts;
+    let Parts { live, outside, observed, metrics, swapper, scope, granting, asked, .. } = parts;
     let (configuration, pod_security_labels) = (parts.configuration, parts.pod_security_labels);
     let scope = Arc::new(scope);
     let standards = |enforce| {
@@ -120,6 +124,7 @@ pub fn router(parts: Parts) -> Router {
         live,
         scope,
         metrics,
+        asked,
     });
     Router::new()
         .route(
@@ -182,7 +187,8 @@ impl Webhooks {
     async fn policies(&self, group: Option<Group>, request: Request) -> Response {
         let Some(group) = group else { return self.unknown(request.uri()) };
         let (live, scope, metrics) = (self.live.clone(), self.scope.clone(), self.metrics.clone());
-        self.shell.answer(Arc::new(Policies { live, scope, metrics, group }), request).await
+        let asked = self.asked.clone();
+        self.shell.answer(Arc::new(Policies { live, scope, metrics, group, asked }), request).await
     }
 
     fn unknown(&self, uri: &Uri) -> Response {

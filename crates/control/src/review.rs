@@ -250,14 +250,23 @@ impl Answer {
         Self::default()
     }
 
-    /// The body that answers the request of this uid.
-    pub fn body(&self, uid: &str) -> Vec<u8> {
-        let mut response = json!({"uid": uid, "allowed": self.refusal.is_none()});
+    /// Cuts what an object's author made long: a terminal and an audit log have an end.
+    pub fn bound(&mut self) {
+        let texts = self.warnings.iter_mut().chain(self.audit.values_mut());
+        texts.chain(self.refusal.iter_mut().map(|refusal| &mut refusal.message)).for_each(cut);
+    }
+
+    /// The body that answers a request.
+    pub fn body(&self, request: &Request<'_>) -> Vec<u8> {
+        let mut response = json!({"uid": request.uid, "allowed": self.refusal.is_none()});
         if let Some(Refusal { code, reason, message, causes }) = &self.refusal {
             response["status"] =
                 json!({"status": "Failure", "code": code, "reason": reason, "message": message});
             if !causes.is_empty() {
-                response["status"]["details"] = json!({"causes": causes});
+                // Without a name and a kind, kubectl says that the request is invalid, not what is.
+                let (name, Kind { group, kind, .. }) = (&request.name, &request.kind);
+                response["status"]["details"] =
+                    json!({"name": name, "group": group, "kind": kind, "causes": causes});
             }
         }
         if !self.warnings.is_empty() {
@@ -273,5 +282,16 @@ impl Answer {
         json!({"apiVersion": API_VERSION, "kind": "AdmissionReview", "response": response})
             .to_string()
             .into_bytes()
+    }
+}
+
+/// Bytes of one text.
+const LONGEST: usize = 32 << 10;
+
+fn cut(text: &mut String) {
+    if text.len() > LONGEST {
+        let end = (0..=LONGEST).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+        text.truncate(end);
+        text.push_str("… and more");
     }
 }

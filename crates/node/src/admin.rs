@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
-use meshward_kit::admin::{self, Condition, Readiness};
+use meshward_kit::admin::{self, BindError, Condition, Readiness};
 use meshward_kit::backoff::Backoff;
 use meshward_kit::serve::{self, Limits};
 use meshward_mesh::{ConditionStatus, NodeStatus, PodRecord};
@@ -62,18 +62,50 @@ async fn settings(State(pages): State<Arc<Pages>>) -> Json<Vec<SettingValue>> {
     Json(pages.values.borrow().list())
 }
 
-/// Serves `router` on a unix socket until `token` is cancelled. A socket that cannot be made is told by `condition` and
-/// tried again: during an upgrade the old agent may still answer there, and pods matter more than a list of them.
-pub async fn serve_socket(path: PathBuf, router: Router, condition: Condition, token: CancellationToken) {
+/// What is told about the socket.
+#[derive(Debug, Clone)]
+pub struct SocketConditions {
+    /// Whether this agent answers there.
+    pub served: Condition,
+    /// Whether a socket can be made in its folder at all.
+    pub folder: Condition,
+}
+
+impl SocketConditions {
+    /// True when that is news.
+    fn fail(&self, error: &BindError) -> bool {
+        match error {
+            // The folder is as it should be. During an upgrade the old agent may still answer there, and if the new one
+            // were not ready because of that, the old one might never end.
+            BindError::InUse { .. } => self.folder.hold(),
+            _ => self.folder.fail(error.to_string()),
+        };
+        self.served.fail(error.to_string())
+    }
+
+    fn hold(&self) {
+        self.folder.hold();
+        self.served.hold();
+    }
+}
+
+/// Serves `router` on a unix socket until `token` is cancelled. A socket that cannot be made is told by `conditions` and
+/// tried again; pods are programmed meanwhile.
+pub async fn serve_socket(
+    path: PathBuf,
+    router: Router,
+    conditions: SocketConditions,
+    token: CancellationToken,
+) {
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(30));
     loop {
         match admin::bind_unix(&path).await {
             Ok((listener, _socket)) => {
-                condition.hold();
+                conditions.hold();
                 return serve::serve(listener, None, router, Limits::default(), token).await;
             }
             Err(error) => {
-                if condition.fail(error.to_string()) {
+                if conditions.fail(&error) {
                     tracing::warn!(%error, "no admin socket; tried again");
                 }
             }

@@ -281,6 +281,8 @@ impl Engine {
         let happened = match record.phase {
             Phase::Refused if former != Some(Phase::Refused) => Some(Happened::Refused),
             Phase::Failed if former != Some(Phase::Failed) => Some(Happened::Failed),
+            // Announced only when it lasts, and again with another reason.
+            Phase::Waiting => Some(Happened::Waits),
             _ => None,
         };
         self.outbox.put(key, Report { record, happened, gone: false });

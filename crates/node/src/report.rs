@@ -68,6 +68,8 @@ pub enum Happened {
     Refused,
     /// It could not be done; tried again.
     Failed,
+    /// It waits for longer than a pod should.
+    Waits,
     /// A container runs although the rules are not in force.
     Unredirected,
     /// The gate's name was taken by somebody else in the pod.

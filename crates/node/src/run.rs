@@ -6,6 +6,7 @@
 //!                                         └─► admin ◄─ registry ┘
 //! ```
 
+mod node;
 mod sources;
 
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{Pages, serve_socket};
+use crate::admin::{Pages, SocketConditions, serve_socket};
 use crate::cluster::Cluster;
 use crate::engine::{self, Engine, Input, Ports, Registry};
 use crate::gate::Waited;
@@ -80,6 +81,8 @@ pub async fn run(invocation: Invocation, started: Started) -> anyhow::Result<()>
     };
     shutdown.spawn("engine", Engine::run(engine_settings, registry.clone(), ports, token.clone()));
     shutdown.spawn("reporter", reporter.run(token.clone()));
+    let condition = readiness.require("kernel", "whether the kernel takes rules is not known yet");
+    shutdown.spawn("kernel", node::kernel(settings.rules.backend, condition, token.clone()));
     watch(cluster, &shutdown, &readiness, inputs);
     sources::start(&settings, &shutdown, &readiness, notices)?;
     taint(client, &settings, &shutdown, &readiness);
@@ -117,9 +120,12 @@ async fn serve_pages(
     metrics: Metrics,
 ) -> anyhow::Result<()> {
     let (readiness, token) = (pages.readiness.clone(), shutdown.token());
-    let condition = readiness.advise("socket");
+    let conditions = SocketConditions {
+        served: readiness.advise("socket"),
+        folder: readiness.require("run-folder", "the admin socket has not been made yet"),
+    };
     let router = crate::admin::router(pages);
-    shutdown.spawn("admin socket", serve_socket(settings.socket.clone(), router, condition, token.clone()));
+    shutdown.spawn("admin socket", serve_socket(settings.socket.clone(), router, conditions, token.clone()));
     let listener = admin::bind_tcp(settings.admin_address).await?;
     let router = admin::router(readiness, Arc::new(metrics));
     shutdown.spawn("admin", serve(listener, None, router, Limits::default(), token));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use meshward_kit::admin::Readiness;
 use meshward_mesh::{NodeStatus, Phase, PodRecord};
-use meshward_node::admin::{Pages, router, serve_socket};
+use meshward_node::admin::{Pages, SocketConditions, router, serve_socket};
 use meshward_node::settings::{Invocation, Reloader, SettingValue};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -31,6 +31,34 @@ fn record() -> PodRecord {
     .expect("a record")
 }
 
+fn holds(readiness: &Readiness, name: &str) -> bool {
+    readiness.report().conditions.iter().all(|one| one.name != name || one.holds)
+}
+
+#[tokio::test]
+async fn a_folder_that_takes_no_socket_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let readiness = Readiness::new();
+    let conditions = SocketConditions {
+        served: readiness.advise("admin-socket"),
+        folder: readiness.require("run-folder", "not made yet"),
+    };
+    let token = CancellationToken::new();
+    let task = serve_socket(file.join("admin.sock"), axum::Router::new(), conditions, token.clone());
+    let task = tokio::spawn(task);
+    let told = async {
+        while !readiness.report().to_string().contains("missing run-folder: cannot listen on") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(SOON, told).await.expect("it says that it cannot");
+    assert!(!readiness.report().ready && !holds(&readiness, "admin-socket"));
+    token.cancel();
+    tokio::time::timeout(SOON, task).await.unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn tells_pods_and_settings() {
     let folder = tempfile::tempdir().unwrap();
@@ -40,7 +68,10 @@ async fn tells_pods_and_settings() {
     let reloader = Reloader::new(invocation.clone(), invocation.load().unwrap());
     let readiness = Readiness::new();
     readiness.require("pods", "the first list has not come yet");
-    let socket = readiness.advise("admin-socket");
+    let conditions = SocketConditions {
+        served: readiness.advise("admin-socket"),
+        folder: readiness.require("run-folder", "not made yet"),
+    };
     let pages = Pages {
         node: "worker-1".into(),
         readiness: readiness.clone(),
@@ -51,7 +82,7 @@ async fn tells_pods_and_settings() {
     // The old agent still answers there: the new one takes over when it has gone.
     let old = meshward_kit::admin::bind_unix(&path).await.unwrap();
     let token = CancellationToken::new();
-    let task = tokio::spawn(serve_socket(path.clone(), router(pages), socket, token.clone()));
+    let task = tokio::spawn(serve_socket(path.clone(), router(pages), conditions, token.clone()));
     let failed = |holds: bool| {
         let readiness = readiness.clone();
         async move {
@@ -66,6 +97,8 @@ async fn tells_pods_and_settings() {
         }
     };
     tokio::time::timeout(SOON, failed(false)).await.expect("it says that it cannot");
+    // An agent that is not ready because of that would never be waited for.
+    assert!(holds(&readiness, "run-folder"));
     drop(old);
     tokio::time::timeout(SOON, failed(true)).await.expect("it takes over");
 

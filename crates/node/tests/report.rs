@@ -57,6 +57,7 @@ fn happened(value: &Value) -> Happened {
             "unredirected" => Happened::Unredirected,
             "gate-taken" => Happened::GateTaken,
             "removed" => Happened::Removed,
+            "waits" => Happened::Waits,
             other => unreachable!("{other}"),
         },
         value => {

@@ -27,7 +27,7 @@ use backend::{Chosen, choose};
 use cleanup::{Sweep, Swept};
 use survey::{Needed, Survey};
 
-pub use backend::Backend;
+pub use backend::{Backend, Unusable, usable};
 pub use cleanup::{Removed, cleanup};
 pub use older::{Fate, Older};
 pub(crate) use outcome::foreign_chains;

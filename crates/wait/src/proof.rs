@@ -61,8 +61,10 @@ fn one(proof: &Proof, deadline: Instant) -> Result<String, String> {
     listener.set_nonblocking(true).map_err(failed)?;
     let left = deadline.saturating_duration_since(Instant::now()).clamp(Duration::from_millis(1), PATIENCE);
     let until = Instant::now() + left;
-    let call = TcpStream::connect_timeout(&to, left)
-        .map_err(|error| format!("not redirected: a call to {to} did not arrive at port {port} ({error})"))?;
+    let call = TcpStream::connect_timeout(&to, left).map_err(|error| {
+        let full = full_table().unwrap_or_default();
+        format!("not redirected: a call to {to} did not arrive at port {port} ({error}){full}")
+    })?;
     let from = call.local_addr().map_err(failed)?;
     let arrived = accept(&listener, from, until).ok_or_else(|| {
         format!("not redirected: a call to {to} arrived somewhere else than at port {port}")
@@ -94,6 +96,21 @@ fn accept(listener: &TcpListener, from: SocketAddr, until: Instant) -> Option<Tc
         // An interrupted wait is tried again, up to the deadline.
         let _ = poll(&mut [PollFd::new(listener.as_fd(), PollFlags::POLLIN)], timeout);
     }
+}
+
+/// A new connection that cannot be tracked is dropped, whatever the rules say.
+fn full_table() -> Option<String> {
+    let read = |name: &str| -> Option<u64> {
+        let path = format!("/proc/sys/net/netfilter/nf_conntrack_{name}");
+        std::fs::read_to_string(path).ok()?.trim().parse().ok()
+    };
+    let (count, max) = (read("count")?, read("max")?);
+    // No limit is 0.
+    (max > 0 && count >= max).then(|| {
+        format!(
+            "; the table of tracked connections is full, {count} of {max} (net.netfilter.nf_conntrack_max on the node)"
+        )
+    })
 }
 
 /// Where the connection was meant to go (`SO_ORIGINAL_DST`, linux/netfilter_ipv4.h and netfilter_ipv6/ip6_tables.h).

@@ -1,5 +1,6 @@
 //! The agent under test: installed by its own chart, asked at its own socket, and ended in every way that nodes know.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -15,13 +16,17 @@ use crate::http::{self, Answer};
 use crate::rig::{self, Paused};
 use crate::until::until;
 
-/// The chart's release, and the namespace it is in.
+/// The chart's release.
 const RELEASE: &str = "meshward";
-const NAMESPACE: &str = "meshward-system";
-const DAEMONSET: &str = "meshward-node";
+/// The chart's namespace.
+pub const NAMESPACE: &str = "meshward-system";
+/// Its DaemonSet.
+pub const DAEMONSET: &str = "meshward-node";
 const PROGRAM: &str = "/meshward-node";
 /// Of the chart's `runFolder`.
 const SOCKET: &str = "/run/meshward/admin.sock";
+/// Of the chart's `admin.port`.
+pub const ADMIN_PORT: u16 = 9901;
 /// How long a rollout may take.
 const ROLLOUT: Duration = Duration::from_secs(60);
 
@@ -42,6 +47,16 @@ impl Agent {
     /// helm's or the agent's own words.
     pub async fn install(&self, values: &[&str]) -> Result<Duration> {
         let begin = Instant::now();
+        self.apply(values).await?;
+        self.ready(ROLLOUT).await?;
+        Ok(begin.elapsed())
+    }
+
+    /// The same, and the agent may be as it will: for what keeps it from being ready.
+    ///
+    /// # Errors
+    /// helm's own words.
+    pub async fn apply(&self, values: &[&str]) -> Result<()> {
         let tools = &self.cluster.tools;
         let chart = tools.chart.to_string_lossy();
         let mut arguments =
@@ -51,9 +66,23 @@ impl Agent {
         for value in std::iter::once("controller.enabled=false").chain(given) {
             arguments.extend(["--set", value]);
         }
-        tools.helm(&arguments).await?;
-        self.ready(ROLLOUT).await?;
-        Ok(begin.elapsed())
+        tools.helm(&arguments).await.map(|_| ())
+    }
+
+    /// Takes away a release that a run left in the middle of an installation: helm refuses to go on with it.
+    ///
+    /// # Errors
+    /// helm's own words.
+    pub async fn clear_unfinished(&self) -> Result<()> {
+        let list = ["list", "--namespace", NAMESPACE, "--filter", &format!("^{RELEASE}$"), "-o", "json"];
+        let found: serde_json::Value =
+            serde_json::from_str(&self.cluster.tools.helm(&list).await?).context("helm's list is no JSON")?;
+        let status = found[0]["status"].as_str().unwrap_or_default();
+        if matches!(status, "" | "deployed" | "uninstalled" | "failed" | "superseded") {
+            Ok(())
+        } else {
+            self.uninstall().await
+        }
     }
 
     /// Uninstalls the chart and waits until its pods are gone.
@@ -111,6 +140,27 @@ impl Agent {
         staying.context("no agent runs")
     }
 
+    /// The image it is meant to run.
+    ///
+    /// # Errors
+    /// There is no agent.
+    pub async fn image(&self) -> Result<String> {
+        let sets: Api<DaemonSet> = Api::namespaced(self.cluster.client.clone(), NAMESPACE);
+        let spec = sets.get(DAEMONSET).await?.spec.and_then(|spec| spec.template.spec);
+        let image = spec.and_then(|spec| spec.containers.into_iter().next()?.image);
+        image.context("the agent has no image")
+    }
+
+    /// Its address.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub async fn ip(&self) -> Result<IpAddr> {
+        let ip =
+            self.pod().await?.status.and_then(|status| status.pod_ip).context("the agent has no address")?;
+        Ok(ip.parse()?)
+    }
+
     /// Its log.
     ///
     /// # Errors
@@ -125,6 +175,15 @@ impl Agent {
     /// # Errors
     /// The next one is not ready in time.
     pub async fn restart(&self) -> Result<()> {
+        self.replace().await?;
+        self.ready(ROLLOUT).await
+    }
+
+    /// Ends it as a rollout does, and waits until it has gone.
+    ///
+    /// # Errors
+    /// It does not go in time.
+    pub async fn replace(&self) -> Result<()> {
         let pods: Api<v1::Pod> = Api::namespaced(self.cluster.client.clone(), NAMESPACE);
         let old = self.pod().await?;
         pods.delete(&old.name_any(), &DeleteParams::default()).await?;
@@ -132,8 +191,7 @@ impl Agent {
             Ok(pod) if pod.metadata.uid == old.metadata.uid => bail!("it is there"),
             _ => Ok(()),
         })
-        .await?;
-        self.ready(ROLLOUT).await
+        .await
     }
 
     /// Its process on the node.
@@ -199,8 +257,6 @@ impl Agent {
     /// # Errors
     /// It does not answer.
     pub async fn admin(&self, path: &str) -> Result<Answer> {
-        let pod = self.pod().await?;
-        let ip = pod.status.and_then(|status| status.pod_ip).context("the agent has no address")?;
-        http::get(format!("{ip}:9901").parse()?, path).await
+        http::get((self.ip().await?, ADMIN_PORT).into(), path).await
     }
 }

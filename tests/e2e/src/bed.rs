@@ -66,12 +66,31 @@ impl Bed {
     /// # Errors
     /// What the API server says.
     pub async fn namespace(&self, name: &str, labels: &[(&str, &str)]) -> Result<Namespace> {
-        let name = format!("e2e-{}-{name}", self.number);
-        let namespace = Namespace::create(&self.cluster, &name, labels).await?;
+        let name = format!("e2e-{}-{}-{name}", self.cluster.run, self.number);
+        Ok(self.keep(Namespace::create(&self.cluster, &name, labels).await?))
+    }
+
+    /// A new namespace of exactly this name, under no profile: for cases that run alone.
+    ///
+    /// # Errors
+    /// What the API server says.
+    pub async fn named(&self, name: &str) -> Result<Namespace> {
+        Ok(self.keep(Namespace::create(&self.cluster, name, &[]).await?))
+    }
+
+    /// Deletes a namespace that nobody made in this case, and waits until it is gone.
+    ///
+    /// # Errors
+    /// It does not go within a minute.
+    pub async fn forget(&self, name: &str) -> Result<()> {
+        Namespace::of_name(&self.cluster, name).delete(Duration::from_secs(60)).await
+    }
+
+    fn keep(&self, namespace: Namespace) -> Namespace {
         if let Ok(mut all) = self.namespaces.lock() {
             all.push(namespace.clone());
         }
-        Ok(namespace)
+        namespace
     }
 
     /// The controller that the run has installed.

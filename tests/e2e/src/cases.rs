@@ -1,12 +1,18 @@
 //! The cases, by what they are about. A new one is a function and a line in its file's list.
 
 mod admission;
+mod away;
+mod definitions;
+mod docs;
 mod faults;
 mod installation;
+mod looks;
+mod node;
 mod pods;
 mod real_istio;
 mod scale;
 mod start;
+mod upgrade;
 
 use std::time::Duration;
 
@@ -17,6 +23,18 @@ const SOON: Duration = Duration::from_secs(60);
 
 /// All of them.
 pub(crate) fn all() -> Vec<Case> {
-    let agent = [start::CASES, faults::CASES, scale::CASES, installation::CASES, real_istio::CASES].concat();
+    let agent = [
+        start::CASES,
+        definitions::CASES,
+        faults::CASES,
+        away::CASES,
+        upgrade::CASES,
+        node::CASES,
+        scale::CASES,
+        installation::CASES,
+        docs::CASES,
+        real_istio::CASES,
+    ]
+    .concat();
     [agent, admission::all()].concat()
 }

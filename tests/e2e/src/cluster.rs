@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use kube::api::{ApiResource, DynamicObject, PostParams};
@@ -40,6 +41,8 @@ pub struct Cluster {
     pub rig: Option<Arc<Rig>>,
     /// Programs.
     pub tools: Arc<Tools>,
+    /// Names this run: in its namespaces, so that nothing of another run is taken for its own.
+    pub run: Arc<str>,
 }
 
 impl Cluster {
@@ -50,7 +53,7 @@ impl Cluster {
     pub async fn connect(tools: Tools, rig: Option<Rig>) -> Result<Self> {
         let client = Client::try_default().await.context("no cluster to connect to (KUBECONFIG)")?;
         client.apiserver_version().await.context("the API server does not answer")?;
-        Ok(Self { client, rig: rig.map(Arc::new), tools: Arc::new(tools) })
+        Ok(Self { client, rig: rig.map(Arc::new), tools: Arc::new(tools), run: run_id().into() })
     }
 
     /// Creates one object of any kind, in `namespace` where the kind has namespaces.
@@ -106,6 +109,14 @@ impl Cluster {
         let object = serde_json::from_value(object.clone()).context("this is no Kubernetes object")?;
         Ok((api, object))
     }
+}
+
+/// Five letters and digits; another one each second for two years.
+fn run_id() -> String {
+    const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let digit = |place: u32| char::from(DIGITS[(since / 36_u64.pow(place) % 36) as usize]);
+    (0..5).rev().map(digit).collect()
 }
 
 impl Tools {

@@ -9,7 +9,7 @@ use tokio::process::Command;
 
 use crate::bed::Bed;
 use crate::cluster::run;
-use crate::manifest::{Manifest, root};
+use crate::manifest::{Manifest, workspace};
 use crate::namespace::Namespace;
 
 /// The label of a namespace whose pods are injected.
@@ -71,5 +71,5 @@ fn as_written(object: DynamicObject) -> Result<Value> {
 }
 
 fn script(name: &str) -> PathBuf {
-    root().join("tests/e2e/peers/istio").join(name)
+    workspace().join("tests/e2e/peers/istio").join(name)
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use meshward_e2e::{Cluster, Needs, Rig, Tools};
+use meshward_e2e::{Needs, Options};
 
 /// End-to-end cases on the cluster of KUBECONFIG.
 #[derive(Parser)]
@@ -24,46 +24,23 @@ struct Arguments {
     /// Leave the namespaces of failed cases, and the agent
     #[arg(long)]
     keep: bool,
-    /// helm
-    #[arg(long, value_name = "PROGRAM")]
-    helm: PathBuf,
-    /// The product's command line
-    #[arg(long, value_name = "PROGRAM")]
-    meshward: PathBuf,
-    /// The chart's folder
-    #[arg(long, value_name = "FOLDER")]
-    chart: PathBuf,
-    /// A value of the chart that this cluster needs, as for helm's --set
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
-    /// The node is the one that tests/e2e/cluster keeps here (its RIG_STATE)
-    #[arg(long, value_name = "FOLDER")]
-    rig: Option<PathBuf>,
-    /// The cluster has the image of a real Envoy
-    #[arg(long)]
-    envoy: bool,
-    /// What tests/e2e/peers/istio/build.sh has made is here
-    #[arg(long, value_name = "FOLDER")]
-    istio: Option<PathBuf>,
+    #[command(flatten)]
+    options: Options,
+    /// Write the last line, how many passed and failed, into this file instead of printing it
+    #[arg(long, value_name = "FILE")]
+    result: Option<PathBuf>,
 }
 
 impl Arguments {
-    fn rig(&self) -> Option<Rig> {
-        let variable = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.into());
-        Some(Rig {
-            state: self.rig.clone()?,
-            netns: variable("RIG_NETNS", "meshrig"),
-            node: variable("RIG_NODE", "rig-node"),
-        })
-    }
-
     /// What this run has.
     fn has(&self, needs: Needs) -> bool {
         match needs {
             Needs::Cluster | Needs::Controller => true,
-            Needs::Node | Needs::ControllerNode => self.rig.is_some(),
-            Needs::Envoy => self.rig.is_some() && self.envoy,
-            Needs::Istio | Needs::ControllerIstio => self.rig.is_some() && self.istio.is_some(),
+            Needs::Node | Needs::ControllerNode => self.options.rig.is_some(),
+            Needs::Envoy => self.options.rig.is_some() && self.options.envoy,
+            Needs::Istio | Needs::ControllerIstio => {
+                self.options.rig.is_some() && self.options.istio.is_some()
+            }
         }
     }
 }
@@ -81,15 +58,7 @@ async fn main() -> ExitCode {
         eprintln!("no case has any of these words in its name: {}", arguments.filter.join(", "));
         return ExitCode::from(2);
     }
-    let tools = Tools {
-        helm: arguments.helm.clone(),
-        meshward: arguments.meshward.clone(),
-        chart: arguments.chart.clone(),
-        chart_values: arguments.set.clone(),
-        envoy: arguments.envoy,
-        istio: arguments.istio.clone(),
-    };
-    let cluster = match Cluster::connect(tools, arguments.rig()).await {
+    let cluster = match arguments.options.connect().await {
         Ok(cluster) => cluster,
         Err(error) => {
             eprintln!("{error:#}");
@@ -98,9 +67,23 @@ async fn main() -> ExitCode {
     };
     let (fitting, left_out): (Vec<_>, Vec<_>) =
         chosen.into_iter().partition(|case| arguments.has(case.needs));
-    let passed = runner::run(&cluster, &fitting, arguments.jobs, arguments.keep).await;
+    let totals = runner::run(&cluster, &fitting, arguments.jobs, arguments.keep).await;
     for case in left_out {
         println!("left out: {} (needs {:?})", case.name, case.needs);
     }
-    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let ended = totals.and_then(|totals| match &arguments.result {
+        Some(file) => Ok(std::fs::write(file, format!("{totals}\n")).map(|()| totals)?),
+        None => {
+            println!("{totals}");
+            Ok(totals)
+        }
+    });
+    match ended {
+        Ok(totals) if totals.all_passed() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::from(3)
+        }
+    }
 }

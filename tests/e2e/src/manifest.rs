@@ -36,7 +36,7 @@ impl Manifest {
     /// # Errors
     /// It is not there or cannot be read.
     pub fn example(name: &str) -> Result<Self> {
-        let path = root().join("examples/pods").join(name);
+        let path = workspace().join("examples/pods").join(name);
         let text =
             std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         Self::parse(&text)
@@ -142,7 +142,7 @@ impl Manifest {
 }
 
 /// The workspace.
-pub(crate) fn root() -> PathBuf {
+pub fn workspace() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use futures::future::join_all;
 use k8s_openapi::api::core::v1;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, ResourceExt};
@@ -13,6 +14,10 @@ use crate::manifest::Manifest;
 use crate::pod::Pod;
 use crate::until::until;
 
+/// On every namespace that a run has made; the value names the run.
+const OF_RUN: &str = "e2e.meshward.dev/run";
+/// How long namespaces of an earlier run may take to go.
+const CLEARED: Duration = Duration::from_secs(120);
 /// How long the controllers may take to make what every pod needs.
 const SET_UP: Duration = Duration::from_secs(30);
 
@@ -26,8 +31,11 @@ pub struct Namespace {
 impl Namespace {
     pub(crate) async fn create(cluster: &Cluster, name: &str, labels: &[(&str, &str)]) -> Result<Self> {
         let all: Api<v1::Namespace> = Api::all(cluster.client.clone());
-        let labels: serde_json::Map<_, _> =
-            labels.iter().map(|(key, value)| (key.to_string(), json!(value))).collect();
+        let labels: serde_json::Map<_, _> = labels
+            .iter()
+            .chain(&[(OF_RUN, &*cluster.run)])
+            .map(|(key, value)| (key.to_string(), json!(value)))
+            .collect();
         let object = serde_json::from_value(json!({
             "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels},
         }))?;
@@ -39,6 +47,25 @@ impl Namespace {
         let accounts: Api<v1::ServiceAccount> = Api::namespaced(cluster.client.clone(), name);
         until("the ServiceAccount default", SET_UP, async || Ok(accounts.get("default").await?)).await?;
         Ok(namespace)
+    }
+
+    /// Deletes what earlier runs have left, and waits until it is gone. Their names.
+    ///
+    /// # Errors
+    /// Something does not go in time.
+    pub async fn clear_left_over(cluster: &Cluster) -> Result<Vec<String>> {
+        let all: Api<v1::Namespace> = Api::all(cluster.client.clone());
+        let left = all.list(&ListParams::default().labels(OF_RUN)).await?;
+        let names: Vec<String> = left.iter().map(ResourceExt::name_any).collect();
+        let each = names.iter().map(|name| Self::of_name(cluster, name));
+        let gone = join_all(each.map(async |namespace| namespace.delete(CLEARED).await)).await;
+        gone.into_iter().collect::<Result<()>>()?;
+        Ok(names)
+    }
+
+    /// One that is there.
+    pub(crate) fn of_name(cluster: &Cluster, name: &str) -> Self {
+        Self { cluster: cluster.clone(), name: name.to_string() }
     }
 
     /// Its name.

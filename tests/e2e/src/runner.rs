@@ -1,15 +1,19 @@
 //! Runs cases: those that can at once first, then the others one by one; nothing is hidden, and what one case leaves
 //! cannot reach the next.
 
+use std::cmp::Reverse;
+use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use futures::{FutureExt, StreamExt, stream};
-use meshward_e2e::{Bed, Case, Cluster, Controller};
+use meshward_e2e::{Agent, Bed, Case, Cluster, Controller, Namespace, Turn};
 
 /// No case takes longer than this.
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_secs(600);
+/// How many are told again at the end.
+const SLOWEST: usize = 8;
 
 /// Cases whose name has one of the words in it; all of them when there are no words.
 pub(crate) fn choose(cases: Vec<Case>, words: &[String]) -> Vec<Case> {
@@ -25,41 +29,70 @@ struct Outcome {
     failure: Option<String>,
 }
 
-/// Installs the agent, runs the cases, and tells how they went. Whether all passed.
-pub(crate) async fn run(cluster: &Cluster, cases: &[Case], jobs: usize, keep: bool) -> bool {
-    let begin = Instant::now();
-    let agent = Bed::new(cluster.clone(), 0).agent();
-    if cases.iter().any(|case| case.needs.agent()) {
-        match agent.install(&[]).await {
-            Ok(took) => println!("agent installed and ready in {:.1} s", took.as_secs_f64()),
-            Err(error) => {
-                println!("the agent cannot be installed: {error:#}");
-                return false;
-            }
-        }
+/// How the cases went.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Totals {
+    passed: usize,
+    failed: usize,
+}
+
+impl Totals {
+    pub(crate) fn all_passed(self) -> bool {
+        self.failed == 0
     }
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} passed, {} failed", self.passed, self.failed)
+    }
+}
+
+/// Waits for this run's turn, runs the cases, and tells how they went.
+pub(crate) async fn run(cluster: &Cluster, cases: &[Case], jobs: usize, keep: bool) -> Result<Totals> {
+    let waits = |holder: &str| println!("waiting for another run on this cluster to end: {holder}");
+    let turn = Turn::take(cluster.client.clone(), &cluster.run, waits).await?;
+    let totals = in_turn(cluster, cases, jobs, keep).await;
+    turn.end().await?;
+    totals
+}
+
+async fn in_turn(cluster: &Cluster, cases: &[Case], jobs: usize, keep: bool) -> Result<Totals> {
+    let begin = Instant::now();
+    let left = Namespace::clear_left_over(cluster).await.context("what an earlier run left")?;
+    if !left.is_empty() {
+        println!("cleared up after an earlier run: {}", left.join(", "));
+    }
+    let agent = Bed::new(cluster.clone(), 0).agent();
+    agent.clear_unfinished().await?;
+    let took = agent.install(&[]).await.context("the agent cannot be installed")?;
+    println!("run {}: agent installed and ready in {:.1} s", cluster.run, took.as_secs_f64());
     let numbered: Vec<(usize, &Case)> = cases.iter().enumerate().collect();
     // The controller changes and refuses pods of the whole cluster: the agent's own cases come before it.
     let (with_controller, without): (Vec<_>, Vec<_>) =
         numbered.into_iter().partition(|(_, case)| case.needs.controller());
     let mut outcomes = all(cluster, without, jobs, keep).await;
     if !with_controller.is_empty() {
-        match Controller::of(cluster).install(&[]).await {
-            Ok(took) => println!("controller installed and ready in {:.1} s", took.as_secs_f64()),
-            Err(error) => {
-                println!("the controller cannot be installed: {error:#}");
-                return false;
-            }
-        }
+        let took = Controller::of(cluster).install(&[]).await.context("the controller cannot be installed")?;
+        println!("controller installed and ready in {:.1} s", took.as_secs_f64());
         outcomes.extend(all(cluster, with_controller, jobs, keep).await);
     }
-    let mut failed = outcomes.iter().filter(|outcome| outcome.failure.is_some()).count();
-    if !keep && let Err(error) = agent.uninstall().await {
-        println!("FAIL  the agent can be uninstalled\n{error:#}");
-        failed += 1;
+    if !keep {
+        outcomes.push(at_the_end(&agent).await);
     }
-    summary(&outcomes, failed, begin.elapsed());
-    failed == 0
+    summary(&mut outcomes, begin.elapsed());
+    let failed = outcomes.iter().filter(|outcome| outcome.failure.is_some()).count();
+    Ok(Totals { passed: outcomes.len() - failed, failed })
+}
+
+/// What every run ends with is a case as well.
+async fn at_the_end(agent: &Agent) -> Outcome {
+    let (name, begin) = ("the agent is uninstalled", Instant::now());
+    let failure = agent.uninstall().await.err().map(|error| format!("{error:#}"));
+    if let Some(failure) = &failure {
+        println!("FAIL  {name}\n{}", indented(failure));
+    }
+    Outcome { name, took: begin.elapsed(), failure }
 }
 
 /// Those that can at once, then the others one by one.
@@ -111,11 +144,16 @@ async fn attempt(case: &Case, bed: &Bed) -> Result<()> {
     }
 }
 
-fn summary(outcomes: &[Outcome], failed: usize, took: Duration) {
-    let passed = outcomes.iter().filter(|outcome| outcome.failure.is_none()).count();
-    println!("{passed} passed, {failed} failed, {:.0} s", took.as_secs_f64());
-    for outcome in outcomes.iter().filter(|outcome| outcome.failure.is_some()) {
-        println!("  failed: {} ({:.1} s)", outcome.name, outcome.took.as_secs_f64());
+/// The slowest, and those that failed, once more: where they ran they are far apart.
+fn summary(outcomes: &mut [Outcome], took: Duration) {
+    outcomes.sort_by_key(|outcome| Reverse(outcome.took));
+    println!("{} cases in {:.0} s; the slowest:", outcomes.len(), took.as_secs_f64());
+    let line = |outcome: &Outcome| format!("{:6.1} s  {}", outcome.took.as_secs_f64(), outcome.name);
+    outcomes.iter().take(SLOWEST).for_each(|outcome| println!("  {}", line(outcome)));
+    let failed: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.failure.is_some()).collect();
+    if !failed.is_empty() {
+        println!("failed:");
+        failed.iter().for_each(|outcome| println!("  {}", line(outcome)));
     }
 }
 

@@ -5,17 +5,22 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use super::lock::Lock;
 use super::{folder, make_folder, script};
 use crate::{run, tools};
+
+/// In the cluster's folder while a run uses a cluster that it has started.
+const MARK: &str = "started-by-a-run";
 
 /// Where the cluster is and what it runs from: the `RIG_*` of `tests/e2e/cluster/lib.sh`.
 pub(super) struct Rig {
     state: PathBuf,
     programs: PathBuf,
+    _lock: Lock,
 }
 
 impl Rig {
-    /// Builds what is missing.
+    /// Waits until no other run uses it, and builds what is missing.
     pub(super) fn prepare() -> Result<Self> {
         if !run::is_root() {
             bail!("a cluster of our own needs root: run this as root, or give a KUBECONFIG");
@@ -24,8 +29,11 @@ impl Rig {
             let set = std::env::var_os(name).filter(|value| !value.is_empty());
             set.map_or_else(|| std::env::temp_dir().join(default), PathBuf::from)
         };
-        let rig =
-            Self { state: variable("RIG_STATE", "meshrig"), programs: variable("RIG_BIN", "meshrig-bin") };
+        let state = variable("RIG_STATE", "meshrig");
+        let mut lock = state.file_name().unwrap_or_default().to_os_string();
+        lock.push(".lock");
+        let lock = Lock::take(&state.with_file_name(lock))?;
+        let rig = Self { state, programs: variable("RIG_BIN", "meshrig-bin"), _lock: lock };
         run::step("distribution packages of the cluster", &mut script("cluster/deps.sh"))?;
         if !rig.programs.join(".stamp").exists() {
             tools::need_go("the cluster")?;
@@ -37,6 +45,9 @@ impl Rig {
         let mut build = script("cluster/build.sh");
         rig.environment(&mut build);
         run::step("the cluster's programs", &mut build)?;
+        let mut runc = script("cluster/runc.sh");
+        rig.environment(&mut runc);
+        run::step("runc", &mut runc)?;
         Ok(rig)
     }
 
@@ -74,14 +85,32 @@ impl Rig {
 
     /// Starts it unless it runs; whether it was started.
     pub(super) fn start(&self) -> Result<bool> {
-        if self.is_up() {
+        let mark = self.state.join(MARK);
+        // As we have the lock, the run that left these is gone.
+        let left_over = mark.exists() || (self.state.join("pids").exists() && !self.is_up());
+        if left_over {
+            eprintln!("==> a cluster at {} was left by a run that did not end", self.state.display());
+            self.stop()?;
+        } else if self.is_up() {
             eprintln!("==> a cluster runs at {} already, and is used", self.state.display());
             return Ok(false);
         }
+        make_folder(&self.state)?;
+        std::fs::write(&mark, "").with_context(|| format!("cannot write {}", mark.display()))?;
         let mut up = script("cluster/up.sh");
         self.environment(&mut up);
-        run::step("starting the cluster", &mut up)?;
+        if let Err(error) = run::step("starting the cluster", &mut up) {
+            // What has started is in the way of the next attempt.
+            self.stop().context("after a start that failed")?;
+            return Err(error);
+        }
         Ok(true)
+    }
+
+    /// The cluster is not the run's any more: it stays when the run has ended.
+    pub(super) fn leave(&self) {
+        // At worst the next run starts it anew.
+        let _ = std::fs::remove_file(self.state.join(MARK));
     }
 
     pub(super) fn stop(&self) -> Result<()> {

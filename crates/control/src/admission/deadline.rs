@@ -9,8 +9,8 @@ use meshward_policy::duration::Duration as GoDuration;
 const DEFAULT: Duration = Duration::from_secs(10);
 /// What it grants at most.
 const LONGEST: Duration = Duration::from_secs(30);
-/// What is kept for the way back, at most.
-const RESERVE: Duration = Duration::from_millis(500);
+/// What is kept, at most, for what the API server counts as well: a connection, perhaps with a handshake, and both ways.
+const RESERVE: Duration = Duration::from_secs(1);
 
 /// A moment to be ready at.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +30,7 @@ impl Deadline {
         let given = query.into_iter().flat_map(|query| query.split('&'));
         let given = given.filter_map(|pair| pair.strip_prefix("timeout=")).next_back();
         let time = given.map_or(Ok(DEFAULT), parse)?.min(LONGEST);
-        Ok(Self::after(time - (time / 10).min(RESERVE)))
+        Ok(Self::after(time - (time / 4).min(RESERVE)))
     }
 
     /// The time that is left; none once it has passed.
@@ -57,13 +57,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn leaves_time_for_the_way_back() {
+    fn leaves_time_for_the_way() {
         let table = [
-            (None, Ok(9500)),
-            (Some("timeout=10s"), Ok(9500)),
-            (Some("timeout=1s"), Ok(900)),
-            (Some("a=b&timeout=1m30s"), Ok(29500)),
-            (Some("timeout=1500ms"), Ok(1350)),
+            (None, Ok(9000)),
+            (Some("timeout=10s"), Ok(9000)),
+            (Some("timeout=1s"), Ok(750)),
+            (Some("a=b&timeout=1m30s"), Ok(29000)),
+            (Some("timeout=1500ms"), Ok(1125)),
             (Some("timeout=0s"), Err(())),
             (Some("timeout=-1s"), Err(())),
             (Some("timeout=soon"), Err(())),

@@ -5,15 +5,14 @@
 mod denial;
 #[cfg(feature = "faults")]
 mod faults;
+mod group;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use meshward_policy::kyverno::matching::{Gvk, KindSelector, UserInfo};
-use meshward_policy::kyverno::policy::{
-    Action, FailurePolicy, Input, Policy, RuleReport, RuleResult, Settings, Status,
-};
+use meshward_policy::kyverno::policy::{Action, Input, Policy, RuleReport, RuleResult, Settings, Status};
 use serde_json::Value;
 
 use super::Scope;
@@ -24,50 +23,10 @@ use crate::metrics::Metrics;
 use crate::observed::{Observed, PolicyOutcome, Process, Subject};
 use crate::review::{Answer, Request};
 
-/// What the API server waits for a webhook by default, in seconds: policies that say nothing else.
-pub const DEFAULT_TIMEOUT: i32 = 10;
+pub use group::{Asked, DEFAULT_TIMEOUT, Group};
 
 /// A policy that takes longer has a loop over something large, or waits.
 const SLOW: Duration = Duration::from_millis(20);
-
-/// Policies that are asked by one webhook: those of one failure policy and timeout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Group {
-    /// Whether requests are let through that cannot be decided.
-    pub ignore: bool,
-    /// Seconds.
-    pub timeout: i32,
-}
-
-impl Group {
-    /// The group of a policy with these settings.
-    pub fn of(settings: &Settings) -> Self {
-        Self {
-            ignore: settings.failure_policy == FailurePolicy::Ignore,
-            timeout: settings.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT),
-        }
-    }
-
-    /// The path of its webhook.
-    pub fn path(&self) -> String {
-        let failure = if self.ignore { "ignore" } else { "fail" };
-        match self.timeout {
-            DEFAULT_TIMEOUT => format!("/validate/policies/{failure}"),
-            timeout => format!("/validate/policies/{failure}/{timeout}"),
-        }
-    }
-
-    /// The group whose webhook has these steps of a path after `/validate/policies/`.
-    pub(super) fn parse(failure: &str, timeout: Option<&str>) -> Option<Self> {
-        let ignore = match failure {
-            "fail" => false,
-            "ignore" => true,
-            _ => return None,
-        };
-        let timeout = timeout.map_or(Ok(DEFAULT_TIMEOUT), str::parse).ok()?;
-        (1..=30).contains(&timeout).then_some(Self { ignore, timeout })
-    }
-}
 
 /// The webhook of a group.
 pub(super) struct Policies {
@@ -75,12 +34,28 @@ pub(super) struct Policies {
     pub(super) scope: Arc<Scope>,
     pub(super) metrics: Metrics,
     pub(super) group: Group,
+    pub(super) asked: Asked,
 }
 
 /// What a policy said about a request.
 struct Said {
     loaded: Arc<LoadedPolicy>,
     rules: Vec<(RuleReport, Action)>,
+}
+
+impl Said {
+    /// Whether it refuses the request.
+    fn refuses(&self) -> bool {
+        let ignore = Group::of(self.loaded.policy.settings()).ignore;
+        self.rules.iter().any(|(report, action)| {
+            let decides = match report.result.status {
+                Status::Fail => true,
+                Status::Error => !ignore,
+                Status::Pass | Status::Warn | Status::Skip => false,
+            };
+            decides && *action == Action::Enforce
+        })
+    }
 }
 
 /// The parts of a request that every policy looks at.
@@ -115,21 +90,19 @@ impl Judge for Policies {
         };
         let about = |loaded: &&Arc<LoadedPolicy>| {
             let settings = loaded.policy.settings();
-            settings.admission
-                && Group::of(settings) == self.group
-                && names(&loaded.policy, &gvk, &request.sub_resource)
+            settings.admission && self.asks(settings) && names(&loaded.policy, &gvk, &request.sub_resource)
         };
         let policies: Vec<&Arc<LoadedPolicy>> = snapshot.policies.about(&gvk).filter(about).collect();
         if policies.is_empty() {
             return Ok(Verdict::default());
         }
-        if !asker.waits() && policies.iter().any(|loaded| loaded.slow.load(Ordering::Relaxed)) {
+        if !asker.may_wait() && policies.iter().any(|loaded| loaded.slow.load(Ordering::Relaxed)) {
             return Err(Stop::Waits);
         }
         let target = Target::read(request, &snapshot, gvk.clone(), asker)?;
         let mut said = Vec::with_capacity(policies.len());
         for loaded in policies {
-            if asker.deadline().passed() && !said.iter().any(|one: &Said| self.refuses(one)) {
+            if asker.deadline().passed() && !said.iter().any(|one: &Said| one.refuses()) {
                 return Err(Stop::Failed(format!(
                     "not decided in time, policy {} is left",
                     loaded.policy.key()
@@ -169,13 +142,14 @@ impl Policies {
             lookup: &lookup,
             environment: asker,
         };
-        let began = Instant::now();
+        let (began, waits) = (Instant::now(), asker.waits());
         let evaluated = guarded(|| {
             #[cfg(feature = "faults")]
             faults::strike(&loaded.annotations);
             loaded.policy.report(&input)
         });
-        loaded.slow.store(began.elapsed() > SLOW, Ordering::Relaxed);
+        let waited = asker.missed() || asker.waits() > waits;
+        loaded.slow.store(waited || began.elapsed() > SLOW, Ordering::Relaxed);
         let reports = evaluated.unwrap_or_else(|panic| {
             self.metrics.panicked();
             tracing::error!(policy = loaded.policy.key(), "the evaluation panicked: {panic}");
@@ -191,20 +165,14 @@ impl Policies {
             .collect()
     }
 
-    /// Whether what a policy said refuses the request.
-    fn refuses(&self, said: &Said) -> bool {
-        said.rules.iter().any(|(report, action)| {
-            let decides = match report.result.status {
-                Status::Fail => true,
-                Status::Error => !self.group.ignore,
-                Status::Pass | Status::Warn | Status::Skip => false,
-            };
-            decides && *action == Action::Enforce
-        })
+    /// Whether a policy is asked by this webhook.
+    fn asks(&self, settings: &Settings) -> bool {
+        let group = Group::of(settings);
+        group == self.group || (self.group.timeout == DEFAULT_TIMEOUT && !self.asked.has(group))
     }
 
     fn decide(&self, target: &Target<'_>, said: Vec<Said>) -> Verdict {
-        let blocked: Vec<bool> = said.iter().map(|one| self.refuses(one)).collect();
+        let blocked: Vec<bool> = said.iter().map(|one| one.refuses()).collect();
         let mut answer = Answer::allowed();
         if blocked.contains(&true) {
             answer.refusal = Some(denial::refusal(target.subject(), &said));
@@ -317,23 +285,4 @@ fn panicked(policy: &Policy, panic: &str) -> Vec<RuleReport> {
         standard: None,
     };
     policy.rules().filter(|rule| !rule.generated).map(|rule| report(rule.name)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn groups_have_paths() {
-        for (ignore, timeout) in [(false, 10), (true, 10), (false, 1), (true, 30)] {
-            let group = Group { ignore, timeout };
-            let path = group.path();
-            let mut steps = path.strip_prefix("/validate/policies/").unwrap().split('/');
-            assert_eq!(Group::parse(steps.next().unwrap(), steps.next()), Some(group), "{path}");
-        }
-        let refused = [("other", None), ("fail", Some("0")), ("fail", Some("31")), ("fail", Some("x"))];
-        for (failure, timeout) in refused {
-            assert_eq!(Group::parse(failure, timeout), None);
-        }
-    }
 }

@@ -70,7 +70,7 @@ impl Shell {
             .map_err(|text| Rejected::new(StatusCode::BAD_REQUEST, "timeout", text))?;
         let read = body::read(&parts.headers, body, &self.room, deadline).await?;
         let request = Request::parse(&read.bytes).map_err(|error| malformed(&error))?;
-        let (answer, fault) = match self.judged(&judge, &request, &read.bytes, deadline).await {
+        let (mut answer, fault) = match self.judged(&judge, &request, &read.bytes, deadline).await {
             Ok(verdict) => {
                 self.observe(verdict.observed);
                 (verdict.answer, None)
@@ -82,7 +82,8 @@ impl Shell {
             }
         };
         self.account(judge.as_ref(), &request, &answer, fault.as_ref(), arrived.elapsed());
-        Ok(answer.body(&request.uid))
+        answer.bound();
+        Ok(answer.body(&request))
     }
 
     async fn judged(

@@ -25,7 +25,7 @@ use super::apis::Apis;
 use super::desired::{Desired, Wishes, desired};
 use crate::certificates::CaBundle;
 use crate::live::{Definitions, KINDS, Live};
-use compare::{Step, other_release, plan};
+use compare::{Step, other_release, plan, starting};
 use found::resources;
 
 pub use found::{Configurations, watch_configurations};
@@ -94,6 +94,8 @@ pub struct Sources {
     pub bundle: watch::Receiver<CaBundle>,
     /// The configurations that are there.
     pub found: watch::Receiver<Configurations>,
+    /// Whether we have been ready for so long that the API server can reach us.
+    pub reachable: watch::Receiver<bool>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -190,7 +192,12 @@ impl Writer {
         let bundle = sources.bundle.borrow_and_update().clone()?;
         let snapshot = sources.live.snapshot();
         let policies = snapshot.policies.iter().map(|loaded| &loaded.policy);
-        Some(desired(policies, &apis, &definitions, &self.wishes, &bundle))
+        let all = desired(policies, &apis, &definitions, &self.wishes, &bundle);
+        let found = sources.found.borrow().clone()?;
+        match *sources.reachable.borrow_and_update() {
+            true => Some(all),
+            false => Some(starting(all, &found, &self.target.instance)),
+        }
     }
 
     fn steps(&mut self, wanted: Option<&[Desired]>) -> Vec<((String, String), Step)> {
@@ -237,6 +244,7 @@ impl Writer {
             _ = sources.definitions.changed() => {}
             _ = sources.bundle.changed() => {}
             _ = sources.found.changed() => {}
+            _ = sources.reachable.changed() => {}
         }
     }
 

@@ -21,7 +21,8 @@ pub struct LoadedPolicy {
     pub policy: Policy,
     /// Annotations: severity, category and title are shown in reports.
     pub annotations: Value,
-    /// Whether its last evaluation took long: the next one is kept off the threads that serve requests.
+    /// Whether its last evaluation took long or waited, or there was none yet: the next one is kept off the threads that
+    /// serve requests.
     pub slow: AtomicBool,
 }
 
@@ -73,7 +74,7 @@ impl PolicySet {
                 let annotations = object.pointer("/metadata/annotations").cloned().unwrap_or_default();
                 self.by_key.insert(
                     key,
-                    Arc::new(LoadedPolicy { origin, policy, annotations, slow: AtomicBool::new(false) }),
+                    Arc::new(LoadedPolicy { origin, policy, annotations, slow: AtomicBool::new(true) }),
                 );
             }
             Err(errors) => {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use meshward_control::admission::Asked;
 use meshward_manifest::{Documents, Options};
 use meshward_policy::psa::Configuration;
 use serde_json::{Value, json};
@@ -29,6 +30,18 @@ fn texts(value: &Value) -> Vec<String> {
     list(value).iter().map(|text| text.as_str().unwrap().to_owned()).collect()
 }
 
+/// Which webhooks the API server has; all of them where a case says nothing.
+fn asked(paths: &Value) -> Asked {
+    let asked = Asked::default();
+    if !paths.is_null() {
+        let webhook = |path: String| json!({"clientConfig": {"service": {"path": path}}});
+        let webhooks: Vec<Value> = texts(paths).into_iter().map(webhook).collect();
+        let key = ("ValidatingWebhookConfiguration".to_owned(), "x".to_owned());
+        asked.set(&Some(BTreeMap::from([(key, json!({"webhooks": webhooks}))])));
+    }
+    asked
+}
+
 fn made(file: &Value) -> Made {
     let api: BTreeMap<String, Value> =
         file["api"].as_object().into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
@@ -44,6 +57,7 @@ fn made(file: &Value) -> Made {
         granting: texts(&settings["granting"]),
         pod_security_labels: settings["podSecurityLabels"] == true,
         configuration,
+        asked: asked(&settings["webhooks"]),
     }
 }
 

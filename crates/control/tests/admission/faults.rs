@@ -51,8 +51,6 @@ async fn a_panic_refuses_only_where_it_may() {
 async fn a_slow_policy_is_answered_in_time_and_holds_up_nobody() {
     let slow = ("faults.meshward.dev/sleep", "1500");
     let world = world(&[policy("slow", "Enforce", slow, "Fail")]);
-    // The first time nobody knows that it is slow.
-    world.review("/validate/policies/fail?timeout=10s", &pod()).await;
     let began = Instant::now();
     let other = async {
         let (path, object) =

@@ -102,6 +102,25 @@ proptest! {
     }
 }
 
+/// The fuzz target's own assertions, on its seeds whole, cut and damaged.
+#[test]
+fn seeds_of_the_fuzzer() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds/review");
+    let mut count = 0;
+    for seed in std::fs::read_dir(folder).unwrap() {
+        let whole = std::fs::read(seed.unwrap().path()).unwrap();
+        crate::reviews::review(&whole);
+        for at in 0..whole.len() {
+            crate::reviews::review(&whole[..at]);
+            let mut damaged = whole.clone();
+            damaged[at] = damaged[at].wrapping_mul(31).wrapping_add(1);
+            crate::reviews::review(&damaged);
+        }
+        count += 1;
+    }
+    assert!(count >= 2);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_corpus_of_odd_reviews() {
     let world = world();

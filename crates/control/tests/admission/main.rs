@@ -13,4 +13,7 @@ mod case;
 mod faults;
 mod hostile;
 mod http;
+#[allow(unreachable_pub, reason = "it is compiled as a crate of its own as well")]
+#[path = "../../../../fuzz/src/reviews.rs"]
+mod reviews;
 mod world;

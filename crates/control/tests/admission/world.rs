@@ -10,7 +10,7 @@ use axum::http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use kube::Client;
 use meshward_control::admission::swap::Swapper;
-use meshward_control::admission::{Parts, Scope, router};
+use meshward_control::admission::{Asked, Parts, Scope, router};
 use meshward_control::live::{Granting, Live, Snapshot};
 use meshward_control::lookup::Outside;
 use meshward_control::metrics::Metrics;
@@ -32,6 +32,7 @@ pub(crate) struct Made {
     pub(crate) granting: Vec<String>,
     pub(crate) pod_security_labels: bool,
     pub(crate) configuration: Configuration,
+    pub(crate) asked: Asked,
 }
 
 pub(crate) struct World {
@@ -65,6 +66,7 @@ impl World {
             outside,
             observed,
             metrics: metrics.clone(),
+            asked: made.asked,
             swapper: Swapper::new(SwapOptions::default(), || WaitUser::Ordinary, made.excluded.clone()),
             scope: Scope::new(made.excluded),
             granting,

@@ -66,7 +66,7 @@ fn is_grave(happened: &Happened) -> bool {
 fn event(record: &PodRecord, happened: &Happened, redirected: &mut bool) -> Option<EventPlan> {
     use Severity::{Normal, Warning};
     let reason = &record.reason;
-    if matches!(happened, Happened::Refused | Happened::Failed | Happened::Removed) {
+    if matches!(happened, Happened::Refused | Happened::Failed | Happened::Waits | Happened::Removed) {
         // That it is well again is news then.
         *redirected = false;
     }
@@ -113,6 +113,10 @@ fn event(record: &PodRecord, happened: &Happened, redirected: &mut bool) -> Opti
                 "{reason}. Tried again until it works; until then a pod with the wait container does not start"
             );
             (Warning, "RedirectionFailed", "Program", note)
+        }
+        Happened::Waits => {
+            let note = format!("{reason}. Until then a pod with the wait container does not start");
+            (Normal, "RedirectionWaiting", "Plan", note)
         }
         Happened::Unredirected => {
             let note = format!("containers run although the pod's traffic is not redirected: {reason}");

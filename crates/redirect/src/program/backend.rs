@@ -3,11 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::ProgramError;
-use super::survey::Survey;
+use super::survey::{Needed, Survey};
+use super::{ProgramError, Target};
 use crate::iptables::{Iptables, Variant};
 use crate::net::InvalidValue;
-use crate::netns::NetNs;
+use crate::netns::{NetNs, OpenNetNs};
 
 /// How rules get into the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -85,6 +85,37 @@ pub(super) fn choose(namespace: &NetNs, survey: &Survey<'_>, asked: Backend) -> 
         Backend::IptablesLegacy => Ok(Chosen::Iptables(Iptables::find(Variant::Legacy)?)),
         Backend::Auto => first_that_works(namespace, survey),
     }
+}
+
+/// Why no backend can be used at all.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// No namespace to try it in.
+    #[error(transparent)]
+    Namespace(#[from] OpenNetNs),
+    /// Nothing works there.
+    #[error(transparent)]
+    Backend(#[from] ProgramError),
+}
+
+/// Which backend the kernel of this machine lets us use, tried in a namespace that is made for it and gone after: so that
+/// an agent can say that nothing will work before a pod has to wait for it. Writes nothing.
+///
+/// # Errors
+/// See [`Unusable`].
+pub fn usable(asked: Backend) -> Result<Backend, Unusable> {
+    let namespace = NetNs::create()?;
+    let survey = Survey::of(Target::from(&namespace), &[], Needed { route: false, legacy: false })?;
+    let chosen = choose(&namespace, &survey, asked)?;
+    let answer = match &chosen {
+        Chosen::Nft => survey.nf_tables_answers(),
+        Chosen::Iptables(iptables) => iptables.works_in(&namespace).map_err(|reason| reason.to_string()),
+    };
+    let backend = chosen.backend();
+    answer.map(|()| backend).map_err(|reason| {
+        let reasons = vec![format!("{backend}: {reason}")];
+        ProgramError::NoBackend { namespace: namespace.to_string(), reasons }.into()
+    })
 }
 
 fn first_that_works(namespace: &NetNs, survey: &Survey<'_>) -> Result<Chosen, ProgramError> {

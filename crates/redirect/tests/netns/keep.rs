@@ -132,3 +132,34 @@ fn chains_of_others_on_our_hooks_are_told() {
     let told = "chain early of table ip other (nat, output, priority -150)";
     assert_eq!(keeper.foreign().unwrap(), [told]);
 }
+
+#[test]
+fn a_keeper_changes_its_rules_its_mesh_and_lets_go() {
+    let Some(namespace) = namespace() else { return };
+    let tables = || run(&namespace, "nft", &["list", "tables"]);
+    let options = Options { lock: Lock::IfAvailable, ..Options::default() };
+    let (mut keeper, done) = Keeper::start(namespace.clone(), small(Mesh::Istio, true, 1), options).unwrap();
+    assert!(done.changed);
+    assert!(!keeper.replace(small(Mesh::Istio, true, 1)).unwrap().changed);
+    assert!(keeper.replace(small(Mesh::Istio, true, 2)).unwrap().changed);
+    assert_eq!(keeper.rules(), &small(Mesh::Istio, true, 2));
+    assert!(keeper.recheck().unwrap().is_none());
+
+    keeper.replace(small(Mesh::Linkerd, true, 3)).unwrap();
+    assert_eq!(tables().trim(), "table inet meshward_linkerd");
+    // What it wrote itself is no change of somebody else's.
+    assert!(keeper.react().unwrap().is_none());
+    assert!(!keeper.take_elsewhere());
+    feed(
+        &namespace,
+        "nft",
+        &["-f", "-"],
+        "table ip x { chain y { type nat hook output priority -150; accept; }; }",
+    );
+    assert!(keeper.react().unwrap().is_none());
+    assert!(keeper.take_elsewhere());
+    assert_eq!(keeper.foreign().unwrap(), ["chain y of table ip x (nat, output, priority -150)"]);
+
+    assert!(!keeper.remove().unwrap().is_empty());
+    assert_eq!(tables().trim(), "table ip x");
+}

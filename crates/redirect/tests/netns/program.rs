@@ -4,12 +4,12 @@ use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use meshward_redirect::keep::Keeper;
 use meshward_redirect::net::Family;
 use meshward_redirect::netns::{GuardError, NetNs};
 use meshward_redirect::nft::{self, Lock, NfSocket};
 use meshward_redirect::program::{
-    Backend, Fate, LockState, Options, ProgramError, Programmed, RoutingItem, Target, check, cleanup, program,
+    Backend, Fate, LockState, Options, ProgramError, Programmed, RoutingItem, Target, check, cleanup,
+    program, usable,
 };
 use meshward_redirect::rtnl::RouteSocket;
 use meshward_redirect::{Mesh, PolicyRouting, RuleSet};
@@ -378,32 +378,13 @@ fn backends_have_one_name_each() {
 }
 
 #[test]
-fn a_keeper_changes_its_rules_its_mesh_and_lets_go() {
-    let Some(namespace) = namespace() else { return };
-    let tables = || run(&namespace, "nft", &["list", "tables"]);
-    let options = Options { lock: Lock::IfAvailable, ..Options::default() };
-    let (mut keeper, done) = Keeper::start(namespace.clone(), small(Mesh::Istio, true, 1), options).unwrap();
-    assert!(done.changed);
-    assert!(!keeper.replace(small(Mesh::Istio, true, 1)).unwrap().changed);
-    assert!(keeper.replace(small(Mesh::Istio, true, 2)).unwrap().changed);
-    assert_eq!(keeper.rules(), &small(Mesh::Istio, true, 2));
-    assert!(keeper.recheck().unwrap().is_none());
-
-    keeper.replace(small(Mesh::Linkerd, true, 3)).unwrap();
-    assert_eq!(tables().trim(), "table inet meshward_linkerd");
-    // What it wrote itself is no change of somebody else's.
-    assert!(keeper.react().unwrap().is_none());
-    assert!(!keeper.take_elsewhere());
-    feed(
-        &namespace,
-        "nft",
-        &["-f", "-"],
-        "table ip x { chain y { type nat hook output priority -150; accept; }; }",
-    );
-    assert!(keeper.react().unwrap().is_none());
-    assert!(keeper.take_elsewhere());
-    assert_eq!(keeper.foreign().unwrap(), ["chain y of table ip x (nat, output, priority -150)"]);
-
-    assert!(!keeper.remove().unwrap().is_empty());
-    assert_eq!(tables().trim(), "table ip x");
+fn what_the_kernel_lets_us_use_is_known_before_it_is_needed() {
+    if namespace().is_none() {
+        return;
+    }
+    for backend in [Backend::Auto, Backend::Nft] {
+        assert_eq!(usable(backend).unwrap(), Backend::Nft);
+    }
+    let host = run(&NetNs::create().unwrap(), "nft", &["list", "ruleset"]);
+    assert_eq!(host, "", "a new namespace begins empty");
 }

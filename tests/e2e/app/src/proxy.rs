@@ -57,6 +57,8 @@ fn pass_on(mut downstream: TcpStream, direction: Direction) -> Result<(), String
     if meant == own {
         return Err(format!("{own} was called itself; nothing redirected that"));
     }
+    // First of all: a caller may take its time, and the workload should not have to.
+    let request = http::head(&downstream)?;
     let (name, mut upstream) = match direction {
         Direction::Outbound => ("outbound", TcpStream::connect(meant).map_err(|error| error.to_string())?),
         Direction::Inbound { from: None } => {
@@ -64,7 +66,6 @@ fn pass_on(mut downstream: TcpStream, direction: Direction) -> Result<(), String
         }
         Direction::Inbound { from: Some(from) } => ("inbound", connect_from(from, meant)?),
     };
-    let request = http::head(&downstream)?;
     let failed = |error: std::io::Error| format!("cannot pass on to {meant}: {error}");
     write!(upstream, "{}\r\n\r\n", request.join("\r\n")).map_err(failed)?;
     let mut head = http::head(&upstream)?;

@@ -4,13 +4,11 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use k8s_openapi::api::core::v1;
 use meshward_e2e::rig::kill;
-use meshward_e2e::{Agent, Answer, Bed, Case, Manifest, Namespace, Pod, case, http, until};
+use meshward_e2e::{Bed, Case, Manifest, case, until};
 use meshward_mesh::STATUS_ANNOTATION;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
+use super::looks::{WAIT, captured, handles, is_captured, is_held, unrecorded, web, with_agent};
 use super::{SOON, pods};
 
 pub(super) const CASES: &[Case] = &[
@@ -20,74 +18,12 @@ pub(super) const CASES: &[Case] = &[
     case!("locked rules withstand a privileged attacker", Node, locked),
     case!(alone "a pod waits for an agent that is killed, whatever it is marked as", Node, killed),
     case!(alone "a gate that is forged in the pod is not believed, and is told", Node, forged),
-    case!(alone "an agent that is restarted loses no connection and writes nothing", Node, restarted),
-    case!(alone "an agent that starts while the API server is away leaves traffic alone", Node, api_away),
     case!(alone "rules that an attacker flushes are put back at once, and it is told", Node, flushed),
     case!(alone "pods start redirected without NRI", Node, without_nri),
 ];
 
-const WAIT: &str = "meshward-wait";
-const PROGRAM: &str = "/meshward-node";
 /// For the agent to put right what somebody changed, where nobody had to look for it.
 const AT_ONCE: Duration = Duration::from_secs(1);
-
-/// The swapped Istio pod, ready.
-async fn web(bed: &Bed, shop: &Namespace) -> Result<Pod> {
-    let pod = shop.pod(&bed.swapped(&pods::istio()?).await?).await?;
-    pod.ready(SOON).await?;
-    Ok(pod)
-}
-
-/// Settings come from the mesh's own annotations alone, as in a pod that was not swapped.
-fn unrecorded(manifest: Manifest) -> Manifest {
-    manifest.with(|pod| {
-        pod["metadata"]["annotations"].as_object_mut().map(|all| all.remove("meshward.dev/redirect"));
-    })
-}
-
-fn is_captured(answer: &Answer) -> bool {
-    answer.header("x-captured-inbound").is_some()
-}
-
-/// Fails unless what the kernel has is what the pod wants, and a call passes the proxy.
-async fn captured(pod: &Pod) -> Result<()> {
-    pod.in_force().await?;
-    let answer = pod.get(pods::WORKLOAD, "/").await?;
-    ensure!(is_captured(&answer), "inbound is not captured: {answer:?}");
-    Ok(())
-}
-
-/// Its wait container runs, and nothing behind it has ever run.
-fn is_held(pod: &v1::Pod) -> bool {
-    let Some(status) = &pod.status else { return false };
-    let runs = |one: &v1::ContainerStatus| one.state.as_ref().is_some_and(|state| state.running.is_some());
-    let has_run = |one: &v1::ContainerStatus| one.container_id.is_some();
-    status.init_container_statuses.iter().flatten().any(|one| one.name == WAIT && runs(one))
-        && !status.container_statuses.iter().flatten().any(has_run)
-}
-
-/// Everything in the pod's network namespace, each rule with its handle: a rule that was written again has another.
-async fn handles(bed: &Bed, pod: &Pod, shop: &Namespace) -> Result<String> {
-    let rig = bed.rig()?;
-    let sandbox = rig.sandbox(shop.name(), pod.name()).await?;
-    let list = rig.in_netns(&sandbox.netns, &["nft", "-s", "-a", "list", "ruleset"]).await?;
-    // Who owns a table, and whether anybody does just now, is not part of the rules.
-    let is_of_rules = |line: &&str| !line.contains("progname") && !line.trim_start().starts_with("flags");
-    let lines: Vec<&str> = list.lines().filter(is_of_rules).collect();
-    ensure!(list.contains("# handle"), "no rules to compare: {list}");
-    Ok(lines.join("\n"))
-}
-
-/// Tries something with an agent of other settings, and goes back to the usual ones.
-async fn with_agent(bed: &Bed, values: &[&str], tried: impl Future<Output = Result<()>>) -> Result<()> {
-    let agent = bed.agent();
-    let result = match agent.install(values).await {
-        Ok(_) => tried.await,
-        Err(error) => Err(error),
-    };
-    agent.install(&[]).await?;
-    result
-}
 
 async fn sandbox(bed: &Bed) -> Result<()> {
     let shop = bed.restricted("sandbox").await?;
@@ -222,88 +158,6 @@ async fn forged(bed: &Bed) -> Result<()> {
     .await?;
     ensure!(is_held(&pod.object().await?), "the pod has started on the word of a forger");
     agent.ready(SOON).await
-}
-
-async fn restarted(bed: &Bed) -> Result<()> {
-    let (shop, agent) = (bed.restricted("restart").await?, bed.agent());
-    let server = shop.pod(&pods::plain("server")?).await?;
-    let pod = web(bed, &shop).await?;
-    server.ready(SOON).await?;
-    captured(&pod).await?;
-    let before = handles(bed, &pod, &shop).await?;
-    let target = format!("{}:{}/", server.ip().await?, pods::WORKLOAD);
-    let restart = agent.restart();
-    let (calls, restarted) = futures::join!(pod_under_load(&pod, &target, &agent), restart);
-    restarted?;
-    let calls = calls?;
-    ensure!(calls >= 10, "only {calls} calls were made meanwhile: that is no load");
-    let after = handles(bed, &pod, &shop).await?;
-    ensure!(after == before, "rules were written:\n{before}\n{after}");
-    until("the pod to be adopted", SOON, async || {
-        let record = pod.record().await?;
-        ensure!(record.adopted && record.repairs == 0, "{record:?}");
-        Ok(())
-    })
-    .await?;
-    captured(&pod).await
-}
-
-/// Calls in both directions, and one connection that stays open, until another agent has taken over. How many.
-async fn pod_under_load(pod: &Pod, target: &str, agent: &Agent) -> Result<usize> {
-    let mut lasting = TcpStream::connect((pod.ip().await?, pods::WORKLOAD)).await?;
-    lasting.write_all(b"GET / HTTP/1.1\r\nHost: e2e\r\n").await?;
-    let first = agent.pods().await?.first().and_then(|pod| pod.metadata.uid.clone());
-    let mut calls = 0;
-    loop {
-        let outbound = pod.call(pods::WORKLOAD, target).await?;
-        ensure!(outbound.header("x-captured-outbound").is_some(), "call {calls} was not captured");
-        lasting.write_all(format!("X-Beat: {calls}\r\n").as_bytes()).await?;
-        calls += 1;
-        let agents = agent.pods().await?;
-        if agents.iter().all(|one| one.metadata.uid != first) && agent.records().await.is_ok() {
-            break;
-        }
-    }
-    lasting.write_all(b"\r\n").await?;
-    let mut answer = String::new();
-    lasting.read_to_string(&mut answer).await?;
-    ensure!(is_captured(&Answer::parse(&answer)?), "the lasting connection was answered with {answer:?}");
-    Ok(calls)
-}
-
-async fn api_away(bed: &Bed) -> Result<()> {
-    let (shop, agent, rig) = (bed.restricted("away").await?, bed.agent(), bed.rig()?);
-    // The kubelet lets one that has ended before wait.
-    agent.restart().await?;
-    let pod = web(bed, &shop).await?;
-    captured(&pod).await?;
-    let before = handles(bed, &pod, &shop).await?;
-    let agents = agent.pods().await?;
-    let Some(one) = agents.first() else { bail!("no agent runs") };
-    let uid = one.metadata.uid.clone().unwrap_or_default();
-    let admin = format!("{}:9901", one.status.clone().and_then(|status| status.pod_ip).unwrap_or_default());
-    let (pid, address) = (agent.pid().await?, pod.ip().await?);
-    let away = rig.pause("kube-apiserver")?;
-    kill(pid)?;
-    until("the next agent to say that it is not ready", SOON, async || {
-        ensure!(
-            rig.processes(&uid, PROGRAM)?.iter().any(|now| *now != pid),
-            "the agent has not been started"
-        );
-        let answer = http::get(admin.parse()?, "/readyz").await?;
-        ensure!(answer.status == 503, "it says {answer:?}");
-        Ok(())
-    })
-    .await?;
-    let answer = http::get((address, pods::WORKLOAD).into(), "/").await?;
-    ensure!(is_captured(&answer), "inbound is not captured: {answer:?}");
-    drop(away);
-    agent.ready(SOON).await?;
-    let after = handles(bed, &pod, &shop).await?;
-    ensure!(after == before, "rules were written:\n{before}\n{after}");
-    let later = shop.pod(&bed.swapped(&pods::linkerd()?).await?).await?;
-    later.ready(SOON).await?;
-    captured(&later).await
 }
 
 async fn flushed(bed: &Bed) -> Result<()> {

@@ -13,6 +13,7 @@ pub(super) const CASES: &[Case] = &[
     case!("a Linkerd pod starts redirected under restricted once swapped", Node, linkerd),
     case!("an Istio pod's traffic passes a real Envoy both ways", Envoy, istio_with_envoy),
     case!("a Linkerd pod's traffic passes a real Envoy both ways", Envoy, linkerd_with_envoy),
+    case!("a pod with a user namespace of its own starts redirected", Node, user_namespace),
     case!("a hostNetwork pod is left alone", Node, host_network),
     case!("a bad annotation keeps a pod from starting, and is told", Node, bad_annotation),
 ];
@@ -70,6 +71,22 @@ async fn captured_both_ways(pod: &Pod, server: &Pod) -> Result<()> {
         "outbound is not captured: {outbound:?}"
     );
     Ok(())
+}
+
+/// With `hostUsers: false` the agent is nobody that the pod could name, and is believed all the same.
+async fn user_namespace(bed: &Bed) -> Result<()> {
+    let shop = bed.restricted("users").await?;
+    let server = shop.pod(&pods::plain("server")?).await?;
+    let own = bed.swapped(&pods::istio()?).await?.with(|pod| pod["spec"]["hostUsers"] = false.into());
+    let pod = shop.pod(&own).await?;
+    server.ready(SOON).await?;
+    pod.ready(SOON).await?;
+    let map = bed.rig()?.user_map(&pod.uid().await?, "/e2e-app")?;
+    ensure!(!map.split_whitespace().eq(["0", "0", "4294967295"]), "the pod has the node's users: {map}");
+    pod.in_force().await?;
+    let said = pod.logs("meshward-wait", false).await?;
+    ensure!(said.contains("redirected: "), "the wait container has proved nothing: {said:?}");
+    captured_both_ways(&pod, &server).await
 }
 
 async fn host_network(bed: &Bed) -> Result<()> {

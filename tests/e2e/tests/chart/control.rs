@@ -28,8 +28,15 @@ fn uninstalling_has_an_end() {
         let (job, control) =
             (&job["spec"]["template"]["spec"], &deployment(name)["spec"]["template"]["spec"]);
         assert_eq!(job["containers"][0]["args"], json!(["uninstall"]), "{name}");
-        for field in ["image", "env", "securityContext"] {
+        for field in ["image", "securityContext"] {
             assert_eq!(job["containers"][0][field], control["containers"][0][field], "{name}: {field}");
+        }
+        let variables = |of: &Value| -> BTreeMap<String, String> {
+            let list = of["containers"][0]["env"].as_array().unwrap();
+            list.iter().map(|one| (one["name"].to_string(), one["value"].to_string())).collect()
+        };
+        for (variable, value) in variables(job) {
+            assert_eq!(variables(control).get(&variable), Some(&value), "{name}: {variable}");
         }
         assert_eq!(job["serviceAccountName"], control["serviceAccountName"], "{name}");
         // It must not answer for the controller.
@@ -129,6 +136,7 @@ const SHAPED: &[&str] = &[
     "tls-cert",
     "tls-key",
     "ca-file",
+    "pod-security-config",
 ];
 
 /// Whatever is rendered is a setting, and takes the value.

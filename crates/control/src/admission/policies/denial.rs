@@ -10,9 +10,6 @@ use super::Said;
 use crate::observed::Subject;
 use crate::review::Refusal;
 
-/// An object can break a rule as often as its author likes; a terminal has an end.
-const LONGEST: usize = 32 << 10;
-
 /// Refuses with what the enforced rules said that did not pass.
 pub(super) fn refusal(subject: Subject, said: &[Said]) -> Refusal {
     let mut failures: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
@@ -31,13 +28,8 @@ pub(super) fn refusal(subject: Subject, said: &[Said]) -> Refusal {
     };
     let yaml = to_yaml(&Value::Object(failures.into_iter().map(policy).collect::<Map<_, _>>()));
     let Subject { kind, namespace, name, .. } = subject;
-    let mut message = format!(
+    let message = format!(
         "\n\nresource {kind}/{namespace}/{name} was blocked due to the following policies \n\n{yaml}"
     );
-    if message.len() > LONGEST {
-        let end = (0..=LONGEST).rev().find(|at| message.is_char_boundary(*at)).unwrap_or_default();
-        message.truncate(end);
-        message.push_str("\n… and more\n");
-    }
     Refusal { code: 403, reason: "Forbidden", message, causes: Vec::new() }
 }

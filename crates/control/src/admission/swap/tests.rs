@@ -76,7 +76,8 @@ fn a_mesh_pod_is_swapped_once() {
     // The API server asks again after another webhook has changed the pod.
     let again = created(&after, &namespace);
     assert_eq!((again.patch.as_slice(), again.warnings.as_slice()), (&[][..], &[][..]));
-    let text = String::from_utf8(answer.body("u")).unwrap();
+    let body = review(&before, "CREATE", "shop", "");
+    let text = String::from_utf8(answer.body(&Request::parse(&body).unwrap())).unwrap();
     assert!(text.contains("\"patchType\":\"JSONPatch\""), "{text}");
 }
 
