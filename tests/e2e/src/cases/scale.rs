@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use meshward_e2e::deployment::{deployment, roll_out, rolled_out};
 use meshward_e2e::{Bed, Case, Manifest, Namespace, Pod, case, until};
 use serde_json::Value;
