@@ -22,7 +22,7 @@ use rig::Rig;
 pub(crate) use bench::{Arguments as BenchArguments, run as bench};
 
 /// What the cases need.
-const IMAGES: [Which; 3] = [Which::Node, Which::Wait, Which::TestApp];
+const IMAGES: [Which; 4] = [Which::Node, Which::Control, Which::Wait, Which::TestApp];
 
 /// How the cases are run.
 #[derive(Args)]
@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
     /// Cases that run at once
     #[arg(long, default_value_t = 4)]
     jobs: usize,
-    /// Use the images that `cargo xtask image node wait test-app` has left here, instead of building them
+    /// Use the images that `cargo xtask image node control wait test-app` has left here, instead of building them
     #[arg(long, value_name = "FOLDER")]
     images: Option<PathBuf>,
     /// Command that puts an image archive into the cluster of KUBECONFIG, such as `kind load image-archive`

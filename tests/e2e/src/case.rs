@@ -18,21 +18,26 @@ pub enum Needs {
     Istio,
     /// The controller, and only the API.
     Controller,
-    /// The controller, the node, and the agent on it.
+    /// The controller, and the node that it runs on.
     ControllerNode,
-    /// As [`Needs::ControllerNode`], and a real Istio.
+    /// The controller, the node, and the agent on it.
+    ControllerAgent,
+    /// As [`Needs::ControllerAgent`], and a real Istio.
     ControllerIstio,
 }
 
 impl Needs {
     /// Whether the controller has to be installed; without one, nothing is changed or refused on its way in.
     pub fn controller(self) -> bool {
-        matches!(self, Self::Controller | Self::ControllerNode | Self::ControllerIstio)
+        matches!(
+            self,
+            Self::Controller | Self::ControllerNode | Self::ControllerAgent | Self::ControllerIstio
+        )
     }
 
     /// Whether the agent has to be installed.
     pub fn agent(self) -> bool {
-        self != Self::Controller
+        !matches!(self, Self::Controller | Self::ControllerNode)
     }
 }
 

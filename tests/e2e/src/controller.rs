@@ -30,11 +30,13 @@ const ADMIN_PORT: u16 = 9902;
 /// How long a rollout may take.
 const ROLLOUT: Duration = Duration::from_secs(120);
 /// What the cases need of the chart. Definitions go with the release: nothing is to be left behind.
-const VALUES: [&str; 6] = [
+const VALUES: [&str; 7] = [
     "controller.enabled=true",
     "controller.config.exception-namespaces=e2e-exceptions",
     "controller.config.drain-delay=3s",
     "controller.config.lease-duration=5s",
+    // A policy about ConfigMaps is scanned for.
+    "controller.extraRules[0].apiGroups[0]=,controller.extraRules[0].resources[0]=configmaps,controller.extraRules[0].verbs={get,list,watch}",
     "kyvernoDefinitions.install=true,kyvernoDefinitions.keep=false",
     "reportDefinitions.install=true,reportDefinitions.keep=false",
 ];

@@ -36,7 +36,7 @@ impl Arguments {
     fn has(&self, needs: Needs) -> bool {
         match needs {
             Needs::Cluster | Needs::Controller => true,
-            Needs::Node | Needs::ControllerNode => self.options.rig.is_some(),
+            Needs::Node | Needs::ControllerNode | Needs::ControllerAgent => self.options.rig.is_some(),
             Needs::Envoy => self.options.rig.is_some() && self.options.envoy,
             Needs::Istio | Needs::ControllerIstio => {
                 self.options.rig.is_some() && self.options.istio.is_some()

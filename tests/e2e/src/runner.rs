@@ -65,8 +65,10 @@ async fn in_turn(cluster: &Cluster, cases: &[Case], jobs: usize, keep: bool) -> 
     }
     let agent = Bed::new(cluster.clone(), 0).agent();
     agent.clear_unfinished().await?;
-    let took = agent.install(&[]).await.context("the agent cannot be installed")?;
-    println!("run {}: agent installed and ready in {:.1} s", cluster.run, took.as_secs_f64());
+    if cases.iter().any(|case| case.needs.agent()) {
+        let took = agent.install(&[]).await.context("the agent cannot be installed")?;
+        println!("run {}: agent installed and ready in {:.1} s", cluster.run, took.as_secs_f64());
+    }
     let numbered: Vec<(usize, &Case)> = cases.iter().enumerate().collect();
     // The controller changes and refuses pods of the whole cluster: the agent's own cases come before it.
     let (with_controller, without): (Vec<_>, Vec<_>) =

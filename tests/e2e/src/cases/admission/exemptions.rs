@@ -91,8 +91,11 @@ async fn ours(bed: &Bed, name: &str, file: &str) -> Result<()> {
 async fn grant(bed: &Bed, object: &Value, namespace: &str) -> Result<()> {
     let is_exception = object["kind"] == "PolicyException";
     if is_exception {
-        let namespaces = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": EXCEPTIONS}});
-        // It is there already when another case was first; nothing is in it after the cases.
+        let namespaces = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {
+            "name": EXCEPTIONS,
+            "labels": {meshward_e2e::namespace::OF_RUN: &*bed.cluster().run},
+        }});
+        // It is there already when another case was first, and goes when the next run begins.
         bed.controller().create(&namespaces, "").await?;
     }
     bed.put(object, if is_exception { EXCEPTIONS } else { namespace })

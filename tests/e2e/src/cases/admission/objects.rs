@@ -77,7 +77,6 @@ async fn policies(bed: &Bed) -> Result<()> {
         policy(json!({"deny": {"conditions": {"all": [{"key": key, "operator": operator, "value": "a"}]}}}))
     };
     for (object, part) in [
-        (condition("{{ request.object.metadata.name", "Equals"), "spec.rules[0]"),
         (condition("{{ request.object.metadata.name }}", "Equal"), "spec.rules[0]"),
         (policy(json!({"podSecurity": {"level": "strict", "version": "latest"}})), "level"),
         (

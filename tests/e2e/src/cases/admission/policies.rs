@@ -30,7 +30,7 @@ async fn actions(bed: &Bed) -> Result<()> {
         &name,
         "owner",
         "validation error: every pod here has an owner",
-        "rule owner failed at path /metadata/labels/owner/",
+        "rule owner failed at path /metadata/labels/",
     ])?;
     let mut good = plain("a");
     good["metadata"]["labels"] = json!({"owner": "shop"});

@@ -16,6 +16,7 @@ pub(super) const CASES: &[Case] = &[
     case!(alone "a new certificate under load fails no request", Controller, certificate),
     case!(alone "an upgrade under load fails no request", Controller, upgraded),
     case!(alone "the leader dies, another one leads, and requests are answered", ControllerNode, leader),
+    case!(alone "an API server that restarts finds everything in force", ControllerNode, api_server),
     case!(alone "all replicas die: closed and open as policies say, and back without help", ControllerNode, all_die),
 ];
 
@@ -142,4 +143,14 @@ async fn all_die(bed: &Bed) -> Result<()> {
     let let_through = ajar.iter().filter(|one| one.reply.as_ref().is_ok_and(Reply::is_taken)).count();
     ensure!(let_through > 0, "nobody noticed that all replicas were gone");
     Ok(())
+}
+
+async fn api_server(bed: &Bed) -> Result<()> {
+    let (shop, _) = guarded(bed, "api-server", "Fail").await?;
+    bed.rig()?.end("kube-apiserver")?.start()?;
+    until("the API server", BACK, async || Ok(bed.cluster().client.apiserver_version().await?)).await?;
+    refuses(bed, &shop, &plain("a"), "every pod here has an owner").await?;
+    // And what is new is learned: the watches go on.
+    let (other, _) = guarded(bed, "api-server-after", "Fail").await?;
+    refuses(bed, &other, &plain("b"), "every pod here has an owner").await
 }

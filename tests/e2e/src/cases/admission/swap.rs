@@ -21,7 +21,7 @@ pub(super) const CASES: &[Case] = &[
     case!("whoever opts out keeps the mesh's container", Controller, opted_out),
     case!(
         "an Istio and a Linkerd pod start redirected under restricted, by admission alone",
-        ControllerNode,
+        ControllerAgent,
         start
     ),
     case!(alone "real Istio's pods start under restricted, by admission alone, with mutual TLS", ControllerIstio, real),
