@@ -2,45 +2,47 @@
 
 use std::fmt;
 use std::fs;
-use std::process::Command;
 
 use serde::Serialize;
 
-use crate::peers;
-
-/// The machine, and the peers' programs on it.
-#[derive(Serialize)]
-pub(crate) struct Machine {
+/// The machine, and the programs that were compared on it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Machine {
     kernel: String,
     cpus: usize,
     cpu: String,
     /// One-minute load average at the start.
     load: String,
+    /// One line for each program, with its version.
     tools: Vec<String>,
 }
 
 impl Machine {
-    pub(crate) fn look() -> Self {
-        let read = |path| fs::read_to_string(path).unwrap_or_default();
+    /// As it is now, with a line for each of the peers' programs.
+    pub fn look(tools: Vec<String>) -> Self {
         let cpuinfo = read("/proc/cpuinfo");
         let model = cpuinfo.lines().find(|line| line.starts_with("model name"));
-        let words = |text: &str| text.split_whitespace().next().unwrap_or("unknown").to_string();
         Self {
-            kernel: words(&read("/proc/sys/kernel/osrelease")),
+            kernel: first_word("/proc/sys/kernel/osrelease"),
             cpus: std::thread::available_parallelism().map_or(0, usize::from),
             cpu: model.and_then(|line| line.split(": ").nth(1)).unwrap_or("unknown").to_string(),
-            load: words(&read("/proc/loadavg")),
-            tools: peers::NEEDED.iter().map(|name| version(name)).collect(),
+            load: load(),
+            tools,
         }
     }
 }
 
-fn version(name: &str) -> String {
-    let output = peers::find(name).and_then(|path| Ok(Command::new(path).arg("--version").output()?));
-    match output {
-        Ok(output) => format!("{name}: {}", String::from_utf8_lossy(&output.stdout).trim()),
-        Err(_) => format!("{name}: not installed"),
-    }
+/// The one-minute load average: how many other processes a measure had to share the processors with.
+pub fn load() -> String {
+    first_word("/proc/loadavg")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+fn first_word(path: &str) -> String {
+    read(path).split_whitespace().next().unwrap_or("unknown").to_string()
 }
 
 impl fmt::Display for Machine {

@@ -7,12 +7,9 @@
 //! ```
 
 mod bed;
-mod machine;
 mod measure;
 mod peers;
-mod report;
 mod rounds;
-mod series;
 mod standard;
 mod tamper;
 
@@ -21,10 +18,10 @@ use std::io::Write;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
+use meshward_benches::machine::Machine;
+use meshward_benches::report::Report;
 
-use machine::Machine;
 use measure::{MEASURES, Scale, memory, policy};
-use report::Report;
 
 /// Time us beside the peers' tools and print the ratios.
 #[derive(Parser)]
@@ -81,7 +78,8 @@ fn main() -> Result<()> {
     if arguments.long {
         scale.kyverno_pods = usize::MAX;
     }
-    let mut report = Report { machine: Machine::look(), quick: arguments.quick, sections: Vec::new() };
+    let machine = Machine::look(peers::versions());
+    let mut report = Report { machine, quick: arguments.quick, sections: Vec::new() };
     for (name, measure) in MEASURES {
         if arguments.only.is_empty() || arguments.only.iter().any(|only| only == name) {
             report.sections.extend(measure(scale).with_context(|| format!("measure {name}"))?);

@@ -10,8 +10,7 @@ mod restart;
 mod start_up;
 
 use anyhow::Result;
-
-use crate::report::Section;
+use meshward_benches::report::Section;
 
 /// How much of everything.
 #[derive(Debug, Clone, Copy)]

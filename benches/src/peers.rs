@@ -57,6 +57,18 @@ impl Call {
     }
 }
 
+/// A line for each program, with its version.
+pub(crate) fn versions() -> Vec<String> {
+    let version = |name: &str| {
+        let output = find(name).and_then(|path| Ok(Command::new(path).arg("--version").output()?));
+        match output {
+            Ok(output) => format!("{name}: {}", String::from_utf8_lossy(&output.stdout).trim()),
+            Err(_) => format!("{name}: not installed"),
+        }
+    };
+    NEEDED.iter().map(|name| version(name)).collect()
+}
+
 /// Runs calls one after the other in a namespace.
 pub(crate) fn run(namespace: &NetNs, calls: &[Call]) -> Result<()> {
     namespace.run(|| calls.iter().try_for_each(Call::run))?

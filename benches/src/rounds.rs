@@ -1,12 +1,11 @@
 //! Contenders taking turns. The one that begins changes from round to round, so that nobody always runs in the caches
 //! that another has warmed or emptied.
 
-use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-
-use crate::series::Series;
+use meshward_benches::progress::progress;
+use meshward_benches::series::Series;
 
 /// One way of doing the thing that is measured: prepares outside of the time that it returns.
 pub(crate) struct Contender<'a> {
@@ -42,16 +41,4 @@ pub(crate) fn take_turns(
         rest()?;
     }
     Ok(contenders.into_iter().map(|contender| contender.name).zip(series).collect())
-}
-
-/// Says on stderr how far a measure is; only its end where nobody watches.
-pub(crate) fn progress(label: &str, done: usize, all: usize) {
-    let mut err = std::io::stderr().lock();
-    // Nothing is lost when nobody can be told.
-    let _ = match (err.is_terminal(), done == all) {
-        (true, false) => write!(err, "\r{label}: {done} of {all} rounds\x1b[K"),
-        (true, true) => writeln!(err, "\r{label}: {all} rounds\x1b[K"),
-        (false, true) => writeln!(err, "{label}: {all} rounds"),
-        (false, false) => Ok(()),
-    };
 }

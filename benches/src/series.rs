@@ -6,43 +6,51 @@ use serde::Serialize;
 
 /// The figures of one contender, one per round and in the rounds' order.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Series {
+pub struct Series {
     values: Vec<f64>,
 }
 
 /// What is told of a series, in the unit of its values.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct Summary {
-    pub(crate) median: f64,
-    pub(crate) min: f64,
-    pub(crate) p95: f64,
-    pub(crate) runs: usize,
+pub struct Summary {
+    /// Half of the runs were better.
+    pub median: f64,
+    /// The best.
+    pub min: f64,
+    /// All but one in twenty were better.
+    pub p95: f64,
+    /// All but one in a hundred were better.
+    pub p99: f64,
+    /// How many runs.
+    pub runs: usize,
 }
 
 impl Series {
     /// One more run, in milliseconds.
-    pub(crate) fn push(&mut self, time: Duration) {
+    pub fn push(&mut self, time: Duration) {
         self.values.push(time.as_secs_f64() * 1e3);
     }
 
     /// One more figure.
-    pub(crate) fn push_value(&mut self, value: f64) {
+    pub fn push_value(&mut self, value: f64) {
         self.values.push(value);
     }
 
-    pub(crate) fn summary(&self) -> Summary {
+    /// Its figures.
+    pub fn summary(&self) -> Summary {
         let mut values = self.values.clone();
         values.sort_by(f64::total_cmp);
         Summary {
             median: quantile(&values, 0.5),
             min: quantile(&values, 0.0),
             p95: quantile(&values, 0.95),
+            p99: quantile(&values, 0.99),
             runs: values.len(),
         }
     }
 
     /// How many times as much as `base`: the median over the rounds, in each of which both met the same noise.
-    pub(crate) fn ratio_to(&self, base: &Series) -> f64 {
+    pub fn ratio_to(&self, base: &Series) -> f64 {
         let mut ratios: Vec<f64> =
             self.values.iter().zip(&base.values).map(|(own, base)| own / base).collect();
         ratios.sort_by(f64::total_cmp);

@@ -11,12 +11,21 @@ use crate::{run, tools};
 
 /// Kept renderings: name, and the arguments that give it. Definitions are kept by `cargo xtask crds`, and rendered only
 /// where all of them are.
-const RENDERED: [(&str, &[&str]); 6] = [
+const RENDERED: [(&str, &[&str]); 7] = [
     ("default", &["--set", "definitions.install=false"]),
     ("agent", &["--set", "controller.enabled=false,definitions.install=false"]),
     ("openshift", &["--set", "distribution=openshift,definitions.install=false"]),
     ("cni", &["--set", "cni.enabled=true,nri.mode=off,controller.enabled=false,definitions.install=false"]),
     ("everything", &["--values", "golden/everything.values.yaml"]),
+    (
+        "openreports",
+        &[
+            "--show-only",
+            "templates/definitions.yaml",
+            "--set",
+            "definitions.install=false,reportDefinitions.install=true,controller.config.reports=openreports",
+        ],
+    ),
     (
         "definitions",
         &["--show-only", "templates/definitions.yaml", "--values", "golden/definitions.values.yaml"],

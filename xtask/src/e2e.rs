@@ -2,6 +2,7 @@
 //! it is a cluster of the caller's own, and stays as it was; without, the one of `tests/e2e/cluster` is built (once),
 //! started and stopped.
 
+mod bench;
 mod envoy;
 mod lock;
 mod rig;
@@ -18,8 +19,10 @@ use crate::image::{self, Which};
 use crate::{chart, demo, run, tools};
 use rig::Rig;
 
+pub(crate) use bench::{Arguments as BenchArguments, run as bench};
+
 /// What the cases need.
-const IMAGES: [Which; 3] = [Which::Node, Which::Wait, Which::TestApp];
+const IMAGES: [Which; 4] = [Which::Node, Which::Control, Which::Wait, Which::TestApp];
 
 /// How the cases are run.
 #[derive(Args)]
@@ -41,7 +44,7 @@ pub(crate) struct Arguments {
     /// Cases that run at once
     #[arg(long, default_value_t = 4)]
     jobs: usize,
-    /// Use the images that `cargo xtask image node wait test-app` has left here, instead of building them
+    /// Use the images that `cargo xtask image node control wait test-app` has left here, instead of building them
     #[arg(long, value_name = "FOLDER")]
     images: Option<PathBuf>,
     /// Command that puts an image archive into the cluster of KUBECONFIG, such as `kind load image-archive`
@@ -70,7 +73,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         return Ok(());
     }
     let ended = match &rig {
-        Some(rig) => on_own_cluster(rig, &prepared, arguments),
+        Some(rig) => {
+            on_own_cluster(rig, &prepared.images, arguments.keep, "cases", cases(&prepared, arguments)?)
+        }
         None => on_given_cluster(&prepared, arguments),
     };
     eprintln!("==> the whole of it: {:.0} s", begin.elapsed().as_secs_f64());
@@ -96,10 +101,7 @@ struct Prepared {
 
 impl Prepared {
     fn build(&mut self, arguments: &Arguments, rig: Option<&Rig>) -> Result<()> {
-        self.images = match &arguments.images {
-            Some(folder) => image::archives(&IMAGES, folder)?,
-            None => built(&IMAGES)?,
-        };
+        self.images = images(arguments.images.as_deref())?;
         // Of the whole workspace, so that its dependencies are those that the tests were built with.
         let build = ["build", "--quiet", "--workspace", "--bin", "meshward", "--bin", "meshward-e2e"];
         run::step("building the command line and the cases", &mut run::cargo(&build))?;
@@ -111,10 +113,14 @@ impl Prepared {
     }
 }
 
-fn built(images: &[Which]) -> Result<Vec<PathBuf>> {
+/// The archives of [`IMAGES`]: those of an earlier build in `folder`, or new ones.
+fn images(folder: Option<&Path>) -> Result<Vec<PathBuf>> {
+    if let Some(folder) = folder {
+        return image::archives(&IMAGES, folder);
+    }
     eprintln!("==> building images");
     let begin = Instant::now();
-    let made = image::make(images, &image::folder())?;
+    let made = image::make(&IMAGES, &image::folder())?;
     for image in &made {
         eprintln!("    {} {}", image.name, image.digest);
     }
@@ -122,18 +128,18 @@ fn built(images: &[Which]) -> Result<Vec<PathBuf>> {
     Ok(made.into_iter().map(|image| image.archive).collect())
 }
 
-fn on_own_cluster(rig: &Rig, prepared: &Prepared, arguments: &Arguments) -> Result<()> {
+/// Runs a program on the cluster that we start ourselves, with these images on its node.
+fn on_own_cluster(rig: &Rig, images: &[PathBuf], keep: bool, what: &str, mut command: Command) -> Result<()> {
     let started = rig.start()?;
-    let result = rig.load(&prepared.images).and_then(|()| {
-        let mut command = cases(prepared, arguments)?;
+    let result = rig.load(images).and_then(|()| {
         rig.environment(&mut command);
         command.arg("--rig").arg(rig.state());
         for value in rig.chart_values() {
             command.args(["--set", &value]);
         }
-        run::step("cases", &mut command)
+        run::step(what, &mut command)
     });
-    match (started, arguments.keep) {
+    match (started, keep) {
         (true, false) => rig.stop()?,
         (true, true) => {
             rig.leave();
@@ -167,9 +173,9 @@ fn cases(prepared: &Prepared, arguments: &Arguments) -> Result<Command> {
         run::quiet_step("building the cases", &mut run::cargo(&build))?;
     }
     let mut command = Command::new(built.join("meshward-e2e"));
-    command.current_dir(run::root()).args(&arguments.filter);
-    command.arg("--helm").arg(&prepared.helm).arg("--meshward").arg(built.join("meshward"));
-    command.arg("--chart").arg(chart::chart()).args(["--jobs", &arguments.jobs.to_string()]);
+    command.args(&arguments.filter);
+    given(&mut command, &prepared.helm);
+    command.args(["--jobs", &arguments.jobs.to_string()]);
     for value in &arguments.set {
         command.args(["--set", value]);
     }
@@ -196,6 +202,13 @@ pub(crate) fn replay(arguments: &[String]) -> Result<()> {
     // It has told everything itself, and its exit code says which kind of end it was.
     let status = Command::new(program).args(arguments).status().context("cannot start meshward-replay")?;
     std::process::exit(status.code().unwrap_or(1));
+}
+
+/// What every program that works on a cluster is told.
+fn given(command: &mut Command, helm: &Path) {
+    let meshward = demo::target_folder().join("debug/meshward");
+    command.current_dir(run::root()).arg("--helm").arg(helm).arg("--meshward").arg(meshward);
+    command.arg("--chart").arg(chart::chart());
 }
 
 /// Runs one of the scripts beside the cases.

@@ -69,6 +69,8 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         arguments: Vec<String>,
     },
+    /// Time the node agent on a real Kubernetes
+    BenchNode(e2e::BenchArguments),
     /// Lint the Helm chart, and compare what it renders with what is kept
     Chart {
         /// Keep what it renders now
@@ -112,6 +114,7 @@ fn perform(verb: Verb) -> anyhow::Result<()> {
         Verb::Image(arguments) => image::run(&arguments),
         Verb::E2e(arguments) => e2e::run(&arguments),
         Verb::Replay { arguments } => e2e::replay(&arguments),
+        Verb::BenchNode(arguments) => e2e::bench(&arguments),
         Verb::Chart { bless } => chart::verb(bless),
         Verb::Crds { check } => crds::run(check),
         Verb::Docs { check } => docs::run(check),

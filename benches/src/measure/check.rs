@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use meshward_benches::report::Section;
 use meshward_redirect::RuleSet;
 use meshward_redirect::netns::NetNs;
 use meshward_redirect::nft::{self, NfSocket};
@@ -11,7 +12,6 @@ use meshward_redirect::program::{self, Options, Target};
 use super::Scale;
 use crate::bed::{self, Pod};
 use crate::peers;
-use crate::report::Section;
 use crate::rounds::{Contender, take_turns};
 use crate::standard;
 

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use meshward_benches::report::Section;
 use meshward_redirect::RuleSet;
 use meshward_redirect::netns::NetNs;
 use meshward_redirect::program::{self, Options};
@@ -12,7 +13,6 @@ use meshward_redirect::program::{self, Options};
 use super::Scale;
 use crate::bed::{self, Pod};
 use crate::peers;
-use crate::report::Section;
 use crate::rounds::{Contender, take_turns};
 use crate::standard;
 

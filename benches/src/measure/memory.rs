@@ -4,13 +4,13 @@ use std::io::Write;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use meshward_benches::progress::progress;
+use meshward_benches::report::Section;
+use meshward_benches::series::Series;
 use meshward_redirect::program::{self, Options};
 
 use super::Scale;
 use crate::bed::Pod;
-use crate::report::Section;
-use crate::rounds::progress;
-use crate::series::Series;
 use crate::standard;
 
 const ROUNDS: usize = 3;

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use meshward_benches::report::Section;
 use meshward_redirect::netns::NetNs;
 use meshward_redirect::nft::{self, Lock, NfSocket};
 use meshward_redirect::program::{self, Options};
@@ -11,7 +12,6 @@ use meshward_redirect::program::{self, Options};
 use super::Scale;
 use crate::bed::{self, Pod};
 use crate::peers::{self, Call};
-use crate::report::Section;
 use crate::rounds::{Contender, take_turns};
 use crate::standard;
 

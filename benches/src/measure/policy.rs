@@ -8,6 +8,9 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use anyhow::{Result, anyhow, ensure};
+use meshward_benches::progress::progress;
+use meshward_benches::report::Section;
+use meshward_benches::series::Series;
 use meshward_policy::exemption::{self, Exemption, Who};
 use meshward_policy::go::time::Moment;
 use meshward_policy::jmespath::Offline;
@@ -17,9 +20,6 @@ use meshward_policy::pss::{Level, Pod, Version, evaluate};
 use serde_json::{Value, json};
 
 use super::Scale;
-use crate::report::Section;
-use crate::rounds::progress;
-use crate::series::Series;
 
 pub(crate) use apply::{measure as measure_apply, start_up};
 pub(crate) use weigh::run as weigh;

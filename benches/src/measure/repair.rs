@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use meshward_benches::report::Section;
 use meshward_redirect::keep::Keeper;
 use meshward_redirect::nft::Lock;
 use meshward_redirect::program::Options;
@@ -13,7 +14,6 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Scale;
 use crate::bed::{self, Pod};
-use crate::report::Section;
 use crate::rounds::{Contender, take_turns};
 use crate::standard;
 use crate::tamper::Tamperer;

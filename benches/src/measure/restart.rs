@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
+use meshward_benches::report::Section;
 use meshward_redirect::RuleSet;
 use meshward_redirect::keep::Keeper;
 use meshward_redirect::nft::{self, NfSocket};
@@ -11,7 +12,6 @@ use meshward_redirect::program::{self, Options};
 
 use super::Scale;
 use crate::bed::{self, Pod};
-use crate::report::Section;
 use crate::rounds::{Contender, take_turns};
 use crate::standard;
 

@@ -4,10 +4,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use meshward_benches::report::Section;
 
 use super::Scale;
 use crate::peers::Call;
-use crate::report::Section;
 use crate::rounds::{Contender, take_turns};
 use crate::standard;
 

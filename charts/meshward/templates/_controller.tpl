@@ -49,8 +49,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{/* The controller's environment: who it is, and .Values.controller.config. What is empty is left to its default. */}}
-{{- define "meshward.controlEnv" -}}
+{{- define "meshward.controlIdentity" -}}
 - name: MESHWARD_NAMESPACE
   value: {{ .Release.Namespace }}
 - name: MESHWARD_POD_NAME
@@ -59,10 +58,22 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   value: {{ include "meshward.control" . }}
 - name: MESHWARD_CLUSTER_ROLE
   value: {{ include "meshward.controlClusterName" . }}
+{{- with .Values.controller.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* The controller's environment: who it is, and .Values.controller.config. What is empty is left to its default. */}}
+{{- define "meshward.controlEnv" -}}
+{{ include "meshward.controlIdentity" . }}
 - name: MESHWARD_LISTEN
   value: "[::]:{{ .Values.controller.ports.webhooks }}"
 - name: MESHWARD_ADMIN_LISTEN
   value: "[::]:{{ .Values.controller.ports.admin }}"
+{{- if .Values.controller.podSecurityConfig }}
+- name: MESHWARD_POD_SECURITY_CONFIG
+  value: /etc/meshward/config/pod-security.yaml
+{{- end }}
 {{- if .Values.controller.certManager.enabled }}
 - name: MESHWARD_TLS_CERT
   value: /etc/meshward/tls/tls.crt
@@ -76,9 +87,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - name: MESHWARD_{{ $name | upper | replace "-" "_" }}
   value: {{ toString $value | quote }}
 {{- end }}
-{{- end }}
-{{- with .Values.controller.extraEnv }}
-{{ toYaml . }}
 {{- end }}
 {{- end -}}
 

@@ -58,16 +58,24 @@ impl Input {
     /// Reads `path` and keeps what can be read of it; every document that cannot be read is told and does not stop the
     /// others. `None` if the file itself cannot be read.
     pub(crate) fn read_readable(path: &Path, problems: &mut Problems) -> Option<Self> {
-        let mut input = Self::open(path, problems)?;
+        Some(Self::open(path, problems)?.parsed(problems))
+    }
+
+    /// What was read already, with every document of it that can be read.
+    pub(crate) fn of_text(name: &str, text: Vec<u8>, problems: &mut Problems) -> Self {
+        Self { name: name.to_owned(), text, documents: Vec::new() }.parsed(problems)
+    }
+
+    fn parsed(mut self, problems: &mut Problems) -> Self {
         let mut documents = Vec::new();
-        for document in Documents::new(&input.text, Options::default()) {
+        for document in Documents::new(&self.text, Options::default()) {
             match document {
                 Ok(document) => documents.push(document),
-                Err(error) => problems.tell(Problem::broken(&input, &error)),
+                Err(error) => problems.tell(Problem::broken(&self, &error)),
             }
         }
-        input.documents = documents;
-        Some(input)
+        self.documents = documents;
+        self
     }
 
     /// The bytes of `path`, nothing of it parsed. `None`, and told, if it cannot be read.

@@ -11,6 +11,7 @@
 pub(crate) mod action;
 pub(crate) mod cluster;
 pub(crate) mod flags;
+pub(crate) mod live;
 pub(crate) mod paths;
 pub(crate) mod policies;
 pub(crate) mod problem;

@@ -35,10 +35,15 @@ enum Asked {
 struct Style {
     name: &'static str,
     asked: Asked,
+    level: &'static str,
 }
 
 const fn style(name: &'static str, asked: Asked) -> Style {
-    Style { name, asked }
+    Style { name, asked, level: "baseline" }
+}
+
+const fn restricted(name: &'static str, asked: Asked) -> Style {
+    Style { name, asked, level: "restricted" }
 }
 
 const fn policy(policy: &'static str) -> Asked {
@@ -58,6 +63,15 @@ const STYLES: [Style; 7] = [
     style("MeshPreset", Asked::Check("preset.yaml")),
     style("swap", Asked::Swap),
 ];
+
+/// At level restricted, where the mesh's container needs more, and what surrounds it counts too.
+const RESTRICTED: [Style; 4] = [
+    restricted(BY_VALUES, policy("restricted-values.yaml")),
+    restricted("Exemption", Asked::Check("exemption-restricted.yaml")),
+    restricted("MeshPreset", Asked::Check("preset.yaml")),
+    restricted("swap", Asked::Swap),
+];
+const NEAR_RESTRICTED: [&str; 5] = ["preloaded", "mounted-over", "native-sidecar", "probed", "unconfined"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -99,12 +113,12 @@ fn verdicts(style: &Style, folder: &Path, manifest: &Path) -> Vec<(String, bool)
             ask(&words.iter().map(String::as_str).collect::<Vec<_>>())
         }
         Asked::Check(exemptions) => {
-            ask(&["check", "--level", "baseline", "--exemptions", &file(exemptions), &manifest_word])
+            ask(&["check", "--level", style.level, "--exemptions", &file(exemptions), &manifest_word])
         }
         Asked::Swap => {
             let swapped = folder.join("swapped.yaml");
             fs::write(&swapped, swap(manifest).unwrap()).unwrap();
-            ask(&["check", "--level", "baseline", &swapped.display().to_string()])
+            ask(&["check", "--level", style.level, &swapped.display().to_string()])
         }
     };
     objects.iter().filter_map(|object| Some((name(object), allowed(object)?))).collect()
@@ -137,10 +151,47 @@ fn policies_for(images: &[(&str, &str)]) -> tempfile::TempDir {
     folder
 }
 
+fn head(names: &[&str]) -> String {
+    format!("| style | {} |\n|---|{}\n", names.join(" | "), "---|".repeat(names.len()))
+}
+
+/// A row of the page's tables.
+fn row(style: &Style, verdicts: &[(String, bool)]) -> String {
+    let cell = |allowed: bool| match (allowed, style.asked) {
+        (false, _) => "denied",
+        (true, Asked::Swap) => "replaced",
+        (true, _) => "**allowed**",
+    };
+    let cells: Vec<&str> = verdicts.iter().map(|(_, allowed)| cell(*allowed)).collect();
+    format!("| {} | {} |", style.name, cells.join(" | "))
+}
+
+fn is_on_the_page(table: &str) {
+    let page = read(&root().join("docs/cookbook.md"));
+    assert!(page.contains(table), "docs/cookbook.md has another table than this:\n{table}");
+}
+
+#[test]
+fn at_restricted_each_style_does_what_the_cookbook_says() {
+    let folder = policies_for(&[]);
+    let pods = policies().join("pods");
+    let mut table = head(&NEAR_RESTRICTED);
+    for style in &RESTRICTED {
+        let own = verdicts(style, folder.path(), &pods.join("mesh-restricted.yaml"));
+        assert_eq!(own.len(), 2, "{own:?}");
+        assert!(own.iter().all(|(_, allowed)| *allowed), "{}: {own:?}", style.name);
+        let near = verdicts(style, folder.path(), &pods.join("near-restricted.yaml"));
+        let names: Vec<&str> = near.iter().filter_map(|(name, _)| name.strip_prefix("Pod/")).collect();
+        assert_eq!(names, NEAR_RESTRICTED);
+        let _ = writeln!(table, "{}", row(style, &near));
+    }
+    is_on_the_page(&table);
+}
+
 #[test]
 fn each_style_does_what_the_cookbook_says() {
     let folder = policies_for(&[]);
-    let mut table = format!("| style | {} |\n|---|{}\n", NEAR.join(" | "), "---|".repeat(NEAR.len()));
+    let mut table = head(&NEAR);
     for style in &STYLES {
         let own = verdicts(style, folder.path(), &policies().join("pods/mesh.yaml"));
         assert_eq!(own.len(), 3, "{own:?}");
@@ -150,16 +201,9 @@ fn each_style_does_what_the_cookbook_says() {
         assert_eq!(istio, linkerd, "{}: the meshes differ", style.name);
         let names: Vec<&str> = istio.iter().filter_map(|(name, _)| name.strip_prefix("Pod/")).collect();
         assert_eq!(names, NEAR);
-        let cell = |allowed: bool| match (allowed, style.asked) {
-            (false, _) => "denied",
-            (true, Asked::Swap) => "replaced",
-            (true, _) => "**allowed**",
-        };
-        let cells: Vec<&str> = istio.iter().map(|(_, allowed)| cell(*allowed)).collect();
-        let _ = writeln!(table, "| {} | {} |", style.name, cells.join(" | "));
+        let _ = writeln!(table, "{}", row(style, &istio));
     }
-    let page = read(&root().join("docs/cookbook.md"));
-    assert!(page.contains(&table), "docs/cookbook.md has another table than this:\n{table}");
+    is_on_the_page(&table);
 }
 
 /// The page checks a file that stands for what `meshward swap` prints.

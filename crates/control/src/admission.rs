@@ -45,6 +45,7 @@ use standards::Standards;
 use swap::Swapper;
 
 pub use deadline::Deadline;
+pub(crate) use judge::guarded;
 pub use policies::{Asked, DEFAULT_TIMEOUT, Group};
 pub use settings::{AdmissionSettings, ConfigurationError, read_configuration};
 pub use standards::OWN_PREFIX;

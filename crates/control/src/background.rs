@@ -24,6 +24,7 @@ use crate::live::{KINDS, Live};
 use crate::observed::Observed;
 use crate::report::{self, Message, PodImages, ReportSettings, Results, Writer, of_rule};
 use crate::scan::{self, Rules, Scan, ScanSettings, Uses};
+use crate::status::{Status, StatusSettings};
 
 /// Observations on their way; whoever has more drops them.
 const OBSERVED: usize = 1024;
@@ -39,6 +40,8 @@ pub struct Settings {
     pub reports: ReportSettings,
     /// Of Events.
     pub events: EventSettings,
+    /// Of status.
+    pub status: StatusSettings,
     /// This replica's name.
     pub instance: String,
     /// What is never looked at.
@@ -62,6 +65,7 @@ pub struct Background {
 struct Conditions {
     reports: Condition,
     scan: Condition,
+    status: Condition,
 }
 
 #[derive(Clone)]
@@ -92,7 +96,11 @@ impl Background {
             shown,
             counted,
         );
-        let conditions = Conditions { reports: readiness.advise("reports"), scan: readiness.advise("scan") };
+        let conditions = Conditions {
+            reports: readiness.advise("reports"),
+            scan: readiness.advise("scan"),
+            status: readiness.advise("status"),
+        };
         let settings = Arc::new(settings);
         let readiness = readiness.clone();
         (Self { client, live, apis, settings, readiness, conditions, metrics, events }, writer)
@@ -185,21 +193,17 @@ impl Background {
                 let _ = events.send(Source::Report(news)).await;
             }
         });
+        let status = Status::new(
+            self.client.clone(),
+            self.live.clone(),
+            self.settings.status.clone(),
+            uses.clone(),
+            used.clone(),
+            self.conditions.status.clone(),
+        );
+        tasks.spawn(status.run());
         if self.settings.scan.scan {
-            let scan = Scan {
-                client: self.client.clone(),
-                live: self.live.clone(),
-                resources: self.apis.clone(),
-                rules: Arc::new(self.settings.rules.clone()),
-                settings: self.settings.scan.clone(),
-                reports,
-                again: told,
-                uses,
-                used,
-                shown: self.conditions.scan.clone(),
-                metrics: self.metrics.scan.clone(),
-            };
-            tasks.spawn(scan.run());
+            tasks.spawn(self.scan(reports, told, uses, used).run());
         }
         while let Some(ended) = tasks.join_next().await {
             if let Err(error) = ended
@@ -210,5 +214,27 @@ impl Background {
         }
         // Nothing of it ends by itself but with the daemon.
         std::future::pending::<()>().await;
+    }
+
+    fn scan(
+        &self,
+        reports: mpsc::Sender<Message>,
+        again: watch::Receiver<u64>,
+        uses: Arc<Mutex<Uses>>,
+        used: Arc<Notify>,
+    ) -> Scan {
+        Scan {
+            client: self.client.clone(),
+            live: self.live.clone(),
+            resources: self.apis.clone(),
+            rules: Arc::new(self.settings.rules.clone()),
+            settings: self.settings.scan.clone(),
+            reports,
+            again,
+            uses,
+            used,
+            shown: self.conditions.scan.clone(),
+            metrics: self.metrics.scan.clone(),
+        }
     }
 }

@@ -16,5 +16,5 @@ mod writer;
 
 pub use apis::{Api, Apis, discover, watch_apis};
 pub use desired::{Client as ClientConfig, Desired, Wishes, desired};
-pub use standards::Standards;
+pub use standards::{Standards, Unlabelled};
 pub use writer::{Configurations, Instance, Sources, Target, Writer, remove_all, watch_configurations};

@@ -92,13 +92,22 @@ pub struct Asker<'o> {
     handle: Option<Handle>,
     /// Whether something was asked that is not known.
     missed: Cell<bool>,
+    /// How often it waited.
+    waits: Cell<usize>,
     answers: RefCell<HashMap<String, Result<Arc<Value>, AskError>>>,
 }
 
 impl<'o> Asker<'o> {
     /// Answers only what is known.
     pub fn at_once(outside: &'o Outside, deadline: Deadline) -> Self {
-        Self { outside, deadline, handle: None, missed: Cell::new(false), answers: RefCell::default() }
+        Self {
+            outside,
+            deadline,
+            handle: None,
+            missed: Cell::new(false),
+            waits: Cell::new(0),
+            answers: RefCell::default(),
+        }
     }
 
     /// Waits for answers. Only on a thread that may: on a worker it panics.
@@ -107,8 +116,13 @@ impl<'o> Asker<'o> {
     }
 
     /// Whether it waits for answers.
-    pub fn waits(&self) -> bool {
+    pub fn may_wait(&self) -> bool {
         self.handle.is_some()
+    }
+
+    /// How often it waited for one.
+    pub fn waits(&self) -> usize {
+        self.waits.get()
     }
 
     /// Until when.
@@ -179,6 +193,7 @@ impl<'o> Asker<'o> {
             return Ok(known);
         }
         let Some(handle) = &self.handle else { return self.miss() };
+        self.waits.set(self.waits.get() + 1);
         let Some(client) = &self.outside.client else {
             return Err(AskError::Failed("there is no API server to ask".to_owned()));
         };

@@ -45,6 +45,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 }
 
 async fn control(client: kube::Client, settings: Settings) -> anyhow::Result<()> {
+    let file = settings.admission.pod_security_config.as_deref();
+    let standards = file.map(admission::read_configuration).transpose()?.unwrap_or_default();
     let shutdown = Shutdown::on_signals().context("cannot listen to signals")?;
     let readiness = Readiness::new();
     let (mut root, counts) = (Registry::default(), Metrics::new(settings.admission.compat_metrics));
@@ -59,7 +61,7 @@ async fn control(client: kube::Client, settings: Settings) -> anyhow::Result<()>
     let live = Live::default();
     let owner = owner::service(&client, &settings.identity).await;
     let asked = admission::Asked::default();
-    let parts = Parts { client, live, settings, shutdown, readiness, stop, asked, owner };
+    let parts = Parts { client, live, settings, shutdown, readiness, stop, asked, standards, owner };
     let (shutdown, readiness) = (parts.shutdown.clone(), parts.readiness.clone());
     let definitions = parts.follow();
     let election = parts.elect();
@@ -69,8 +71,8 @@ async fn control(client: kube::Client, settings: Settings) -> anyhow::Result<()>
 
     let swapper = parts.swapper(&definitions);
     swapper.register(metrics);
-    let observed = parts.scan(metrics, &leading, &served);
-    let router = admission::router(parts.admission(swapper, counts, observed)?);
+    let observed = parts.scan(metrics, &leading, &served)?;
+    let router = admission::router(parts.admission(swapper, counts, observed));
     parts.serve(router, certificates.store).await?;
     let listener = admin::bind_tcp(parts.settings.listen.admin_listen).await?;
     let router = admin::router(readiness.clone(), Arc::new(root));

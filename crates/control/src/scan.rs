@@ -34,11 +34,14 @@ use tokio::time::Instant;
 
 use crate::hooks::{Api, Apis};
 use crate::live::{Live, Snapshot};
+use crate::lookup::Outside;
 use crate::report::Message;
 use follow::{Again, Follower, Means};
 use pace::Pace;
 use plan::{Plan, plan};
 
+pub(crate) use evaluate::now;
+pub use evaluate::{Found, judge};
 pub use metrics::Metrics;
 pub use plan::Rules;
 pub use settings::ScanSettings;
@@ -105,6 +108,7 @@ impl Scan {
             client: self.client.clone(),
             live: self.live.clone(),
             rules: self.rules.clone(),
+            outside: Arc::new(Outside::new(Some(self.client.clone()), watch::channel(None).1)),
             pace: Arc::new(Pace::new(self.settings.scan_cpu)),
             uses: self.uses.clone(),
             reports: self.reports.clone(),
@@ -263,7 +267,7 @@ async fn settle(changes: &mut watch::Receiver<u64>) {
 }
 
 /// How long until an exemption expires next.
-fn next_expiry(snapshot: &Snapshot) -> Option<Duration> {
+pub(crate) fn next_expiry(snapshot: &Snapshot) -> Option<Duration> {
     let now = evaluate::now()?;
     // A moment later, so that it has expired then.
     let left = |at: Moment| Duration::try_from_secs_f64(at.since(now).seconds() + 0.1).ok();

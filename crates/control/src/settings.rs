@@ -11,12 +11,14 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use meshward_kit::lease;
+use meshward_policy::psa::Configuration;
 
 use crate::admission::AdmissionSettings;
 use crate::events::EventSettings;
 use crate::hooks;
 use crate::report::ReportSettings;
 use crate::scan::ScanSettings;
+use crate::status::StatusSettings;
 
 pub use certificates::Certificates;
 pub(crate) use values::duration;
@@ -60,6 +62,9 @@ pub struct Settings {
     /// And to those who look at an object
     #[command(flatten)]
     pub events: EventSettings,
+    /// And on what is in force
+    #[command(flatten)]
+    pub status: StatusSettings,
     /// Form of the log: auto (text on a terminal), text or json
     #[arg(long, env = "MESHWARD_LOG_FORMAT", default_value = "auto", value_enum)]
     pub log_format: meshward_kit::log::Format,
@@ -100,8 +105,8 @@ impl Settings {
         hooks::Instance { service: service_name.clone(), namespace: namespace.clone() }
     }
 
-    /// What webhook configurations are to be like.
-    pub fn hooks(&self) -> hooks::Wishes {
+    /// What webhook configurations are to be like, with this configuration of Pod Security.
+    pub fn hooks(&self, standards: &Configuration) -> hooks::Wishes {
         let client = match &self.webhooks.webhook_url {
             Some(url) => hooks::ClientConfig::Url(url.clone()),
             None => hooks::ClientConfig::Service {
@@ -119,7 +124,7 @@ impl Settings {
             swap: (!self.swap.no_swap).then_some(self.swap.swap_failure),
             standards: hooks::Standards {
                 pod_security_labels: self.policy.pod_security_labels,
-                unlabelled: false,
+                unlabelled: hooks::Unlabelled::of(&standards.defaults),
             },
         }
     }

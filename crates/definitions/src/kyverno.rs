@@ -60,7 +60,7 @@ fn definition(
     let names = Names { group: "kyverno.io", kind, plural, short, category: Some("kyverno"), namespaced };
     let open = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
     let mut status = open.clone();
-    status["properties"] = json!({"conditions": conditions()});
+    status["properties"] = json!({"conditions": conditions("Ready: it was read and is in force.")});
     let properties = Map::from_iter([("spec".to_owned(), open), ("status".to_owned(), status)]);
     let version = |(index, name): (usize, &&str)| {
         json!({

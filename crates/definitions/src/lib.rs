@@ -23,6 +23,8 @@ pub enum Set {
     Kyverno,
     /// Reports of the Policy Working Group.
     Reports,
+    /// Those that are to take their place.
+    OpenReports,
 }
 
 impl Set {
@@ -32,6 +34,7 @@ impl Set {
             Set::Meshward => "meshward",
             Set::Kyverno => "kyverno",
             Set::Reports => "reports",
+            Set::OpenReports => "openreports",
         }
     }
 }
@@ -64,6 +67,7 @@ pub fn all() -> Vec<Definition> {
     of(Set::Meshward, ours::definitions())
         .chain(of(Set::Kyverno, kyverno::definitions()))
         .chain(of(Set::Reports, reports::definitions()))
+        .chain(of(Set::OpenReports, reports::open_definitions()))
         .collect()
 }
 

@@ -1,8 +1,9 @@
-//! `PolicyReport` and `ClusterPolicyReport` (wgpolicyk8s.io/v1alpha2), for clusters where no other tool brought them.
+//! `PolicyReport` and `ClusterPolicyReport` (wgpolicyk8s.io/v1alpha2), and `Report` and `ClusterReport`
+//! (openreports.io/v1alpha1), which are to take their place, for clusters where no other tool brought them.
 
 use serde_json::{Map, Value, json};
 
-use crate::{Column, Names, column, columns, object_schema};
+use crate::{Column, Names, column, columns, object_schema, wide};
 
 const COLUMNS: &[Column] = &[
     column("Kind", ".scope.kind", "string"),
@@ -15,25 +16,63 @@ const COLUMNS: &[Column] = &[
     column("Age", ".metadata.creationTimestamp", "date"),
 ];
 
+const OPEN_COLUMNS: &[Column] = &[
+    wide("Kind", ".scope.kind", "string"),
+    wide("Name", ".scope.name", "string"),
+    column("Pass", ".summary.pass", "integer"),
+    column("Fail", ".summary.fail", "integer"),
+    column("Warn", ".summary.warn", "integer"),
+    column("Error", ".summary.error", "integer"),
+    column("Skip", ".summary.skip", "integer"),
+    column("Age", ".metadata.creationTimestamp", "date"),
+];
+
+/// An API of reports.
+struct Api {
+    group: &'static str,
+    version: &'static str,
+    columns: &'static [Column],
+}
+
+const POLICY: Api = Api { group: "wgpolicyk8s.io", version: "v1alpha2", columns: COLUMNS };
+const OPEN: Api = Api { group: "openreports.io", version: "v1alpha1", columns: OPEN_COLUMNS };
+
 pub(crate) fn definitions() -> Vec<Value> {
     vec![
-        definition("PolicyReport", "policyreports", "polr", true),
-        definition("ClusterPolicyReport", "clusterpolicyreports", "cpolr", false),
+        definition(&POLICY, "PolicyReport", "policyreports", "polr", true),
+        definition(&POLICY, "ClusterPolicyReport", "clusterpolicyreports", "cpolr", false),
     ]
 }
 
-fn definition(kind: &'static str, plural: &'static str, short: &'static str, namespaced: bool) -> Value {
-    let names = Names { group: "wgpolicyk8s.io", kind, plural, short, category: None, namespaced };
-    let properties = Map::from_iter([
+pub(crate) fn open_definitions() -> Vec<Value> {
+    vec![
+        definition(&OPEN, "Report", "reports", "reps", true),
+        definition(&OPEN, "ClusterReport", "clusterreports", "creps", false),
+    ]
+}
+
+fn definition(
+    api: &Api,
+    kind: &'static str,
+    plural: &'static str,
+    short: &'static str,
+    namespaced: bool,
+) -> Value {
+    let names = Names { group: api.group, kind, plural, short, category: None, namespaced };
+    let mut properties = Map::from_iter([
         ("scope".to_owned(), reference("The object that the results are about.")),
         ("scopeSelector".to_owned(), open("The objects that the results are about, by their labels.")),
         ("summary".to_owned(), summary()),
         ("results".to_owned(), json!({"type": "array", "items": result()})),
     ]);
+    if api.group == OPEN.group {
+        properties.insert("source".into(), json!({"type": "string", "description": "Who says it."}));
+        properties.insert("configuration".into(), open("How reports are kept small."));
+    }
     let about = "What policies say about an object.";
     names.definition(vec![json!({
-        "name": "v1alpha2", "served": true, "storage": true,
-        "additionalPrinterColumns": columns(COLUMNS),
+        "name": api.version, "served": true, "storage": true,
+        "additionalPrinterColumns": columns(api.columns),
         "schema": {"openAPIV3Schema": object_schema(about, properties, &[])},
     })])
 }

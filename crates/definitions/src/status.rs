@@ -7,36 +7,36 @@ pub(crate) fn schema() -> Value {
     json!({
         "type": "object",
         "description": "What the controller found out; written by it alone.",
-        "x-kubernetes-preserve-unknown-fields": true,
         "properties": {
             "observedGeneration": {
                 "type": "integer", "format": "int64",
                 "description": "The metadata.generation that this is about.",
             },
-            "conditions": conditions(),
+            "conditions": conditions("Ready: it was read and is in force. Expired, where it can expire."),
             "podsSaved": {
                 "type": "integer", "format": "int64",
-                "description": "How many pods would have been found at fault without it.",
+                "description": "How many pods would be found at fault without it.",
             },
             "lastUsed": {
                 "type": "string", "format": "date-time",
-                "description": "When it last allowed something.",
+                "description": "When the newest pod was made that it allowed something.",
             },
             "expired": {"type": "boolean", "description": "Whether it has no effect any more."},
-            "noLongerNeeded": {
-                "type": "array",
-                "description": "What it allows and no pod needs: candidates to be taken out.",
-                "items": {"type": "string"},
-            },
+            "noLongerNeeded": texts("What it allows and no pod needs: candidates to be taken out."),
+            "overBroad": texts("What it allows more widely than any pod needs, and what would be enough."),
         },
     })
 }
 
+fn texts(about: &str) -> Value {
+    json!({"type": "array", "description": about, "items": {"type": "string"}})
+}
+
 /// Conditions as all of Kubernetes has them.
-pub(crate) fn conditions() -> Value {
+pub(crate) fn conditions(about: &str) -> Value {
     json!({
         "type": "array",
-        "description": "Ready: it was read and is in force.",
+        "description": about,
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["type"],
         "items": {

@@ -125,9 +125,10 @@ impl Election {
             let pause = match token.run_until_cancelled(timeout(limit, self.attempt())).await {
                 None => break,
                 Some(Ok(Ok(outcome))) => {
-                    shown.hold();
                     backoff.reset();
                     self.take(outcome, began);
+                    // Last: whoever waits to know who leads then asks whether it is us.
+                    shown.hold();
                     self.times.retry
                 }
                 Some(Ok(Err(error))) => self.fail(&shown, error.to_string(), backoff.next_delay()),
@@ -222,11 +223,20 @@ impl Election {
     /// Lets the next one begin at once.
     async fn release(&mut self) {
         self.leading.send_replace(false);
-        let Some(until) = self.until.take() else { return };
-        if let Some(work) = self.farewell.take()
-            && timeout_at(until, work).await.is_err()
-        {
-            tracing::warn!(lease = self.name, "what is done at the end of leadership took too long");
+        if self.until.take().is_none() {
+            return;
+        }
+        if let Some(work) = self.farewell.take() {
+            // All of a leader's time once more.
+            let began = Instant::now();
+            let renewed = timeout(self.times.renew / 2, self.attempt()).await;
+            let led = matches!(renewed, Ok(Ok(Outcome::We)));
+            if !led || timeout_at(began + self.times.renew, work).await.is_err() {
+                tracing::warn!(
+                    lease = self.name,
+                    "what is done at the end of leadership was not done in time"
+                );
+            }
         }
         let Some(mut lease) = self.written.take() else { return };
         let mut claim = Claim::of(&lease.spec.take().unwrap_or_default());

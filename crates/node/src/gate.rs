@@ -13,8 +13,7 @@ mod proof;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +28,8 @@ pub use proof::{Place, Proof, proofs, ways_out};
 
 /// The gate's name.
 pub const NAME: &str = "meshward-ready";
+/// Callers that are not taken yet; as many as the standard library asks for.
+const BACKLOG: i32 = 128;
 /// How many of those who wait are told of news; the oldest is dropped for a new one, who hears the line first of all.
 const MOST_WAITING: usize = 16;
 /// How many calls are taken in one [`WINDOW`]. Whoever calls faster waits, and with it only its own pod.
@@ -52,41 +53,47 @@ pub enum OpenGate {
     Bind(#[from] io::Error),
 }
 
-/// Listens in `namespace`; callers are taken only once somebody serves.
+/// A socket of the calling thread's network namespace, which it belongs to from then on wherever it is used: the name is
+/// taken, and callers are heard, with [`listen`].
+///
+/// # Errors
+/// The kernel's reason.
+pub fn socket() -> io::Result<OwnedFd> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType};
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
+}
+
+/// Takes the gate's name in the namespace that a [`socket`] is of; callers are taken only once somebody serves.
+///
+/// # Errors
+/// The kernel's reason: `AddrInUse` when somebody else listens there.
+pub fn listen(socket: OwnedFd) -> io::Result<std::os::unix::net::UnixListener> {
+    let address = rustix::net::SocketAddrUnix::new_abstract_name(NAME.as_bytes())?;
+    rustix::net::bind(&socket, &address)?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Both, in `namespace`.
 ///
 /// # Errors
 /// See [`OpenGate`].
 pub fn bind(namespace: &NetNs) -> Result<std::os::unix::net::UnixListener, OpenGate> {
-    namespace.run(|| {
-        let address = SocketAddr::from_abstract_name(NAME)?;
-        match std::os::unix::net::UnixListener::bind_addr(&address) {
-            Ok(listener) => {
-                listener.set_nonblocking(true)?;
-                Ok(listener)
-            }
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                Err(OpenGate::Taken { by: holder(&address) })
-            }
-            Err(error) => Err(error.into()),
-        }
+    namespace.run(|| match listen(socket()?) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(OpenGate::Taken { by: holder() }),
+        listener => Ok(listener?),
     })?
 }
 
 /// Who listens there. The kernel gives the ids as the agent's own namespaces see them.
-fn holder(address: &SocketAddr) -> String {
-    let Ok(socket) = rustix::net::socket_with(
-        rustix::net::AddressFamily::UNIX,
-        rustix::net::SocketType::STREAM,
-        rustix::net::SocketFlags::CLOEXEC | rustix::net::SocketFlags::NONBLOCK,
-        None,
-    ) else {
-        return "another process of the pod".into();
-    };
-    let name = address.as_abstract_name().unwrap_or_default();
+fn holder() -> String {
     // Not waiting: a listener that takes no calls would hold us up.
-    let called = rustix::net::SocketAddrUnix::new_abstract_name(name)
-        .and_then(|address| rustix::net::connect(&socket, &address));
-    let peer = called.and_then(|()| socket_peercred(&socket));
+    let peer = socket().and_then(|socket| {
+        let address = rustix::net::SocketAddrUnix::new_abstract_name(NAME.as_bytes())?;
+        rustix::net::connect(&socket, &address)?;
+        Ok(socket_peercred(&socket)?)
+    });
     match peer {
         Ok(peer) => format!("another process (user {})", peer.uid.as_raw()),
         Err(_) => "another process of the pod".into(),

@@ -32,6 +32,7 @@
 
 mod allow;
 mod apply;
+mod around;
 mod error;
 mod near;
 mod parse;

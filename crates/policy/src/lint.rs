@@ -27,6 +27,7 @@ use crate::jmespath::Environment;
 use crate::kyverno::quirk::Quirk;
 
 pub use table::all;
+pub use used::wider_than;
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

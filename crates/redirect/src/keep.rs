@@ -59,9 +59,23 @@ impl Keeper {
         rules: RuleSet,
         options: Options,
     ) -> Result<(Self, Programmed), ProgramError> {
+        Self::start_and(namespace, rules, options, || ()).map(|(keeper, done, ())| (keeper, done))
+    }
+
+    /// The same, and `look` runs in the namespace before anything is done there, where it is entered anyway.
+    ///
+    /// # Errors
+    /// As [`program::program`].
+    pub fn start_and<T: Send>(
+        namespace: NetNs,
+        rules: RuleSet,
+        options: Options,
+        look: impl FnOnce() -> T + Send,
+    ) -> Result<(Self, Programmed, T), ProgramError> {
         // Without nf_tables there is nothing to listen to: that is what `recheck` is for.
-        let listen = || Watch::open(rules.mesh).ok();
-        let (mut done, watch) = program::program_and(Target::from(&namespace), &rules, &options, listen)?;
+        let listen = || (Watch::open(rules.mesh).ok(), look());
+        let (mut done, (watch, looked)) =
+            program::program_and(Target::from(&namespace), &rules, &options, listen)?;
         let (lock, socket) = (done.lock, done.socket.take());
         // What was checked once stays so: the namespace is held by its descriptor, and a pod that ends loses its
         // addresses before it loses its rules.
@@ -77,7 +91,7 @@ impl Keeper {
             verified: None,
             elsewhere: false,
         };
-        Ok((keeper, done))
+        Ok((keeper, done, looked))
     }
 
     /// The rules that are kept.

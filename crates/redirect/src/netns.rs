@@ -20,7 +20,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
-pub use guard::{GuardError, guard};
+pub use guard::{GuardError, guard, guard_and};
 pub(crate) use guard::{expect_addresses, refuse_own};
 
 /// `NSFS_MAGIC` (linux/magic.h): the file system that every namespace file is on.

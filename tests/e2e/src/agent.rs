@@ -23,8 +23,8 @@ pub const NAMESPACE: &str = "meshward-system";
 /// Its DaemonSet.
 pub const DAEMONSET: &str = "meshward-node";
 const PROGRAM: &str = "/meshward-node";
-/// Of the chart's `runFolder`.
-const SOCKET: &str = "/run/meshward/admin.sock";
+/// The chart's `runFolder`, where no value names another.
+const RUN_FOLDER: &str = "/run/meshward";
 /// Of the chart's `admin.port`.
 pub const ADMIN_PORT: u16 = 9901;
 /// How long a rollout may take.
@@ -232,12 +232,19 @@ impl Agent {
         serde_json::from_value(list).context("the agent's list is not one of pods")
     }
 
+    /// Its admin socket: in a folder of its own on a machine with several clusters.
+    fn socket(&self) -> PathBuf {
+        let values = &self.cluster.tools.chart_values;
+        let folder = values.iter().rev().find_map(|value| value.strip_prefix("runFolder="));
+        PathBuf::from(folder.unwrap_or(RUN_FOLDER)).join("admin.sock")
+    }
+
     /// An answer of its admin socket.
     ///
     /// # Errors
     /// It does not answer, or with another status than 200.
     pub async fn ask(&self, path: &str) -> Result<Answer> {
-        let answer = http::get_unix(&PathBuf::from(SOCKET), path).await?;
+        let answer = http::get_unix(&self.socket(), path).await?;
         if answer.status != 200 {
             bail!("the agent answers {path} with {}: {}", answer.status, answer.body);
         }
@@ -249,13 +256,7 @@ impl Agent {
     /// # Errors
     /// The agent does not answer.
     pub async fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
-        let answer = self.admin("/metrics").await?;
-        let samples = answer.body.lines().filter_map(|line| {
-            let (sample, value) = line.rsplit_once(' ')?;
-            let is_it = sample == name || sample.starts_with(&format!("{name}{{"));
-            (is_it && labels.iter().all(|label| sample.contains(label))).then(|| value.parse::<f64>().ok())?
-        });
-        Ok(samples.sum())
+        Ok(self.admin("/metrics").await?.metric(name, labels))
     }
 
     /// An answer of its admin port: `/healthz`, `/readyz`, `/metrics`.

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use futures::future::join_all;
+use serde_json::Value;
 
 use crate::agent::Agent;
 use crate::cluster::Cluster;
+use crate::controller::Controller;
 use crate::diagnosis;
 use crate::manifest::Manifest;
 use crate::namespace::Namespace;
@@ -19,12 +21,14 @@ pub struct Bed {
     /// Distinguishes the namespaces of cases that run at once.
     number: usize,
     namespaces: Mutex<Vec<Namespace>>,
+    /// Further objects that are taken away after the case, each with its namespace.
+    objects: Mutex<Vec<(Value, String)>>,
 }
 
 impl Bed {
     /// For the case of this number.
     pub fn new(cluster: Cluster, number: usize) -> Self {
-        Self { cluster, number, namespaces: Mutex::new(Vec::new()) }
+        Self { cluster, number, namespaces: Mutex::new(Vec::new()), objects: Mutex::new(Vec::new()) }
     }
 
     /// The cluster.
@@ -89,6 +93,28 @@ impl Bed {
         namespace
     }
 
+    /// The controller that the run has installed.
+    pub fn controller(&self) -> Controller {
+        Controller::of(&self.cluster)
+    }
+
+    /// Creates an object of any kind that goes after the case; for those that belong to no namespace of the case.
+    ///
+    /// # Errors
+    /// What the API server says.
+    pub async fn put(&self, object: &Value, namespace: &str) -> Result<()> {
+        let reply = self.controller().create(object, namespace).await?;
+        self.goes(object, namespace);
+        reply.taken().map(|_| ())
+    }
+
+    /// Has an object taken away after the case.
+    pub fn goes(&self, object: &Value, namespace: &str) {
+        if let Ok(mut all) = self.objects.lock() {
+            all.push((object.clone(), namespace.to_owned()));
+        }
+    }
+
     /// What `meshward swap` makes of a manifest.
     ///
     /// # Errors
@@ -109,6 +135,10 @@ impl Bed {
     /// # Errors
     /// Something does not go within a minute.
     pub async fn clear(&self) -> Result<()> {
+        let objects: Vec<_> = self.objects.lock().map(|mut all| all.drain(..).collect()).unwrap_or_default();
+        for (object, namespace) in objects.iter().rev() {
+            self.controller().delete(object, namespace).await?;
+        }
         let namespaces: Vec<Namespace> =
             self.namespaces.lock().map(|mut all| all.drain(..).collect()).unwrap_or_default();
         let gone =

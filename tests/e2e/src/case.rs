@@ -16,6 +16,29 @@ pub enum Needs {
     Envoy,
     /// As [`Needs::Node`], and a real Istio.
     Istio,
+    /// The controller, and only the API.
+    Controller,
+    /// The controller, and the node that it runs on.
+    ControllerNode,
+    /// The controller, the node, and the agent on it.
+    ControllerAgent,
+    /// As [`Needs::ControllerAgent`], and a real Istio.
+    ControllerIstio,
+}
+
+impl Needs {
+    /// Whether the controller has to be installed; without one, nothing is changed or refused on its way in.
+    pub fn controller(self) -> bool {
+        matches!(
+            self,
+            Self::Controller | Self::ControllerNode | Self::ControllerAgent | Self::ControllerIstio
+        )
+    }
+
+    /// Whether the agent has to be installed.
+    pub fn agent(self) -> bool {
+        !matches!(self, Self::Controller | Self::ControllerNode)
+    }
 }
 
 /// One case.

@@ -1,6 +1,8 @@
 //! The cases, by what they are about. A new one is a function and a line in its file's list.
 
+mod admission;
 mod away;
+mod definitions;
 mod docs;
 mod faults;
 mod installation;
@@ -21,8 +23,9 @@ const SOON: Duration = Duration::from_secs(120);
 
 /// All of them.
 pub(crate) fn all() -> Vec<Case> {
-    [
+    let agent = [
         start::CASES,
+        definitions::CASES,
         faults::CASES,
         away::CASES,
         upgrade::CASES,
@@ -32,5 +35,6 @@ pub(crate) fn all() -> Vec<Case> {
         real_istio::CASES,
         scale::CASES,
     ]
-    .concat()
+    .concat();
+    [agent, admission::all()].concat()
 }

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 use kube::api::{ApiResource, DynamicObject, PostParams};
 use kube::core::GroupVersionKind;
-use kube::{Api, Client, discovery};
+use kube::{Api, Client, Resource, discovery};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
@@ -81,13 +81,27 @@ impl Cluster {
         Ok(api.create(parameters, &object).await?)
     }
 
-    async fn dynamic(&self, object: &Value, namespace: &str) -> Result<(Api<DynamicObject>, DynamicObject)> {
+    /// Where objects of this kind are on the API server, in `namespace` where the kind has namespaces.
+    ///
+    /// # Errors
+    /// The API server does not know the kind.
+    pub async fn path(&self, object: &Value, namespace: &str) -> Result<String> {
+        let (resource, capabilities) = self.kind_of(object).await?;
+        let inside = Some(namespace).filter(|_| capabilities.scope == discovery::Scope::Namespaced);
+        Ok(DynamicObject::url_path(&resource, inside))
+    }
+
+    async fn kind_of(&self, object: &Value) -> Result<(ApiResource, discovery::ApiCapabilities)> {
         let text = |field: &str| object[field].as_str().unwrap_or_default();
         let (group, version) = text("apiVersion").split_once('/').unwrap_or(("", text("apiVersion")));
         let kind = GroupVersionKind::gvk(group, version, text("kind"));
-        let (resource, capabilities): (ApiResource, _) = discovery::pinned_kind(&self.client, &kind)
+        discovery::pinned_kind(&self.client, &kind)
             .await
-            .with_context(|| format!("the API server knows no {} {}", text("apiVersion"), text("kind")))?;
+            .with_context(|| format!("the API server knows no {} {}", text("apiVersion"), text("kind")))
+    }
+
+    async fn dynamic(&self, object: &Value, namespace: &str) -> Result<(Api<DynamicObject>, DynamicObject)> {
+        let (resource, capabilities) = self.kind_of(object).await?;
         let api = match capabilities.scope {
             discovery::Scope::Namespaced => Api::namespaced_with(self.client.clone(), namespace, &resource),
             discovery::Scope::Cluster => Api::all_with(self.client.clone(), &resource),

@@ -7,6 +7,7 @@ use kube::api::ListParams;
 
 use crate::agent::Agent;
 use crate::cluster::Cluster;
+use crate::controller::Controller;
 use crate::namespace::Namespace;
 use crate::pod::Pod;
 
@@ -31,7 +32,8 @@ pub(crate) async fn of(cluster: &Cluster, namespaces: &[Namespace]) -> String {
         Ok(log) => last(&log),
         Err(error) => format!("{error:#}"),
     };
-    text + &section("the agent's log", &log)
+    let controller = Controller::of(cluster).logs().await;
+    text + &section("the agent's log", &log) + &section("the controller's log", &controller)
 }
 
 async fn one(handle: &Pod, pod: &v1::Pod) -> String {

@@ -78,6 +78,18 @@ async fn over(mut stream: impl AsyncRead + AsyncWrite + Unpin, path: &str) -> Re
     Answer::parse(&String::from_utf8_lossy(&bytes))
 }
 
+impl Answer {
+    /// The sum of a metric's samples whose line has all of `labels` in it.
+    pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let samples = self.body.lines().filter_map(|line| {
+            let (sample, value) = line.rsplit_once(' ')?;
+            let is_it = sample == name || sample.starts_with(&format!("{name}{{"));
+            (is_it && labels.iter().all(|label| sample.contains(label))).then(|| value.parse::<f64>().ok())?
+        });
+        samples.sum()
+    }
+}
+
 fn unchunk(mut rest: &str) -> String {
     let mut body = String::new();
     while let Some((size, after)) = rest.split_once("\r\n") {

@@ -21,14 +21,19 @@
 //! ```
 
 pub mod agent;
+pub mod ask;
 pub mod bed;
 pub mod case;
 pub mod cluster;
+pub mod controller;
+pub mod deployment;
 mod diagnosis;
 pub mod http;
 pub mod istio;
+pub mod load;
 pub mod manifest;
 pub mod namespace;
+pub mod options;
 pub mod pod;
 pub mod replay;
 pub mod rig;
@@ -36,13 +41,17 @@ pub mod turn;
 pub mod until;
 
 pub use agent::Agent;
+pub use ask::Reply;
 pub use bed::Bed;
 pub use case::{Case, Needs};
 pub use cluster::{Cluster, Tools};
+pub use controller::Controller;
 pub use http::Answer;
 pub use istio::Istio;
+pub use load::Load;
 pub use manifest::Manifest;
 pub use namespace::Namespace;
+pub use options::Options;
 pub use pod::Pod;
 pub use rig::{Paused, Rig};
 pub use turn::Turn;

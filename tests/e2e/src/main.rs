@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use meshward_e2e::{Cluster, Needs, Rig, Tools};
+use meshward_e2e::{Needs, Options};
 
 /// End-to-end cases on the cluster of KUBECONFIG.
 #[derive(Parser)]
@@ -24,49 +24,23 @@ struct Arguments {
     /// Leave the namespaces of failed cases, and the agent
     #[arg(long)]
     keep: bool,
-    /// helm
-    #[arg(long, value_name = "PROGRAM")]
-    helm: PathBuf,
-    /// The product's command line
-    #[arg(long, value_name = "PROGRAM")]
-    meshward: PathBuf,
-    /// The chart's folder
-    #[arg(long, value_name = "FOLDER")]
-    chart: PathBuf,
-    /// A value of the chart that this cluster needs, as for helm's --set
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
-    /// The node is the one that tests/e2e/cluster keeps here (its RIG_STATE)
-    #[arg(long, value_name = "FOLDER")]
-    rig: Option<PathBuf>,
-    /// The cluster has the image of a real Envoy
-    #[arg(long)]
-    envoy: bool,
-    /// What tests/e2e/peers/istio/build.sh has made is here
-    #[arg(long, value_name = "FOLDER")]
-    istio: Option<PathBuf>,
+    #[command(flatten)]
+    options: Options,
     /// Write the last line, how many passed and failed, into this file instead of printing it
     #[arg(long, value_name = "FILE")]
     result: Option<PathBuf>,
 }
 
 impl Arguments {
-    fn rig(&self) -> Option<Rig> {
-        let variable = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.into());
-        Some(Rig {
-            state: self.rig.clone()?,
-            netns: variable("RIG_NETNS", "meshrig"),
-            node: variable("RIG_NODE", "rig-node"),
-        })
-    }
-
     /// What this run has.
     fn has(&self, needs: Needs) -> bool {
         match needs {
-            Needs::Cluster => true,
-            Needs::Node => self.rig.is_some(),
-            Needs::Envoy => self.rig.is_some() && self.envoy,
-            Needs::Istio => self.rig.is_some() && self.istio.is_some(),
+            Needs::Cluster | Needs::Controller => true,
+            Needs::Node | Needs::ControllerNode | Needs::ControllerAgent => self.options.rig.is_some(),
+            Needs::Envoy => self.options.rig.is_some() && self.options.envoy,
+            Needs::Istio | Needs::ControllerIstio => {
+                self.options.rig.is_some() && self.options.istio.is_some()
+            }
         }
     }
 }
@@ -84,15 +58,7 @@ async fn main() -> ExitCode {
         eprintln!("no case has any of these words in its name: {}", arguments.filter.join(", "));
         return ExitCode::from(2);
     }
-    let tools = Tools {
-        helm: arguments.helm.clone(),
-        meshward: arguments.meshward.clone(),
-        chart: arguments.chart.clone(),
-        chart_values: arguments.set.clone(),
-        envoy: arguments.envoy,
-        istio: arguments.istio.clone(),
-    };
-    let cluster = match Cluster::connect(tools, arguments.rig()).await {
+    let cluster = match arguments.options.connect().await {
         Ok(cluster) => cluster,
         Err(error) => {
             eprintln!("{error:#}");

@@ -15,7 +15,7 @@ use crate::pod::Pod;
 use crate::until::until;
 
 /// On every namespace that a run has made; the value names the run.
-const OF_RUN: &str = "e2e.meshward.dev/run";
+pub const OF_RUN: &str = "e2e.meshward.dev/run";
 /// How long namespaces of an earlier run may take to go.
 const CLEARED: Duration = Duration::from_secs(120);
 /// How long the controllers may take to make what every pod needs.

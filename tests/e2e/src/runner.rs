@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use futures::{FutureExt, StreamExt, stream};
-use meshward_e2e::{Agent, Bed, Case, Cluster, Namespace, Turn};
+use meshward_e2e::{Agent, Bed, Case, Cluster, Controller, Namespace, Turn};
 
 /// No case takes longer than this.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -65,12 +65,21 @@ async fn in_turn(cluster: &Cluster, cases: &[Case], jobs: usize, keep: bool) -> 
     }
     let agent = Bed::new(cluster.clone(), 0).agent();
     agent.clear_unfinished().await?;
-    let took = agent.install(&[]).await.context("the agent cannot be installed")?;
-    println!("run {}: agent installed and ready in {:.1} s", cluster.run, took.as_secs_f64());
+    if cases.iter().any(|case| case.needs.agent()) {
+        let took = agent.install(&[]).await.context("the agent cannot be installed")?;
+        println!("run {}: agent installed and ready in {:.1} s", cluster.run, took.as_secs_f64());
+    }
     let numbered: Vec<(usize, &Case)> = cases.iter().enumerate().collect();
-    let (alone, together): (Vec<_>, Vec<_>) = numbered.into_iter().partition(|(_, case)| case.alone);
-    let mut outcomes = batch(cluster, together, jobs, keep).await;
-    outcomes.extend(batch(cluster, alone, 1, keep).await);
+    // The controller changes and refuses pods of the whole cluster: the agent's own cases come before it.
+    let (with_controller, without): (Vec<_>, Vec<_>) =
+        numbered.into_iter().partition(|(_, case)| case.needs.controller());
+    let mut outcomes = all(cluster, without, jobs, keep).await;
+    if !with_controller.is_empty() {
+        let took =
+            Controller::of(cluster).install(&[]).await.context("the controller cannot be installed")?;
+        println!("controller installed and ready in {:.1} s", took.as_secs_f64());
+        outcomes.extend(all(cluster, with_controller, jobs, keep).await);
+    }
     if !keep {
         outcomes.push(at_the_end(&agent).await);
     }
@@ -87,6 +96,14 @@ async fn at_the_end(agent: &Agent) -> Outcome {
         println!("FAIL  {name}\n{}", indented(failure));
     }
     Outcome { name, took: begin.elapsed(), failure }
+}
+
+/// Those that can at once, then the others one by one.
+async fn all(cluster: &Cluster, cases: Vec<(usize, &Case)>, jobs: usize, keep: bool) -> Vec<Outcome> {
+    let (alone, together): (Vec<_>, Vec<_>) = cases.into_iter().partition(|(_, case)| case.alone);
+    let mut outcomes = batch(cluster, together, jobs, keep).await;
+    outcomes.extend(batch(cluster, alone, 1, keep).await);
+    outcomes
 }
 
 async fn batch(cluster: &Cluster, cases: Vec<(usize, &Case)>, jobs: usize, keep: bool) -> Vec<Outcome> {

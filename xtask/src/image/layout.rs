@@ -2,16 +2,18 @@
 //! that container runtimes import. Blobs are named by what they hold, so the same image is the same digest.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use flate2::{Compression, GzBuilder};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType};
 
 use super::layer::{Layer, append};
 
-const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -50,8 +52,9 @@ pub(crate) struct Layout {
 impl Layout {
     pub(crate) fn of(image: &Image) -> Result<Self> {
         let mut blobs = BTreeMap::new();
-        let layer = put(&mut blobs, LAYER, image.layer.to_tar()?);
-        let config = put(&mut blobs, CONFIG, serde_json::to_vec(&config(image, &layer))?);
+        let files = image.layer.to_tar()?;
+        let layer = put(&mut blobs, LAYER, compressed(&files)?);
+        let config = put(&mut blobs, CONFIG, serde_json::to_vec(&config(image, &sha256(&files)))?);
         let manifest =
             json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer]});
         let descriptor = put(&mut blobs, MANIFEST, serde_json::to_vec(&manifest)?);
@@ -128,7 +131,15 @@ fn put(blobs: &mut BTreeMap<String, Vec<u8>>, media_type: &str, content: Vec<u8>
     descriptor
 }
 
-fn config(image: &Image, layer: &Value) -> Value {
+/// As registries keep layers and nodes pull them; without a time or a name.
+fn compressed(content: &[u8]) -> Result<Vec<u8>> {
+    let mut gzip = GzBuilder::new().write(Vec::new(), Compression::best());
+    gzip.write_all(content).context("cannot compress the layer")?;
+    gzip.finish().context("cannot compress the layer")
+}
+
+/// The configuration; `files` is the digest of the layer before it is compressed.
+fn config(image: &Image, files: &str) -> Value {
     json!({
         "architecture": image.architecture,
         "os": "linux",
@@ -140,7 +151,7 @@ fn config(image: &Image, layer: &Value) -> Value {
             "User": image.user,
             "WorkingDir": "/",
         },
-        "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]},
+        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{files}")]},
         "history": [{"created": EPOCH, "created_by": "cargo xtask image"}],
     })
 }
@@ -219,8 +230,11 @@ mod tests {
         let manifest: Value = serde_json::from_slice(&blob(&index["manifests"][0])).unwrap();
         let config: Value = serde_json::from_slice(&blob(&manifest["config"])).unwrap();
         assert_eq!(config["config"]["User"], "65532:65532");
-        assert_eq!(config["rootfs"]["diff_ids"][0], manifest["layers"][0]["digest"]);
-        blob(&manifest["layers"][0]);
+        let mut files = Vec::new();
+        let layer = blob(&manifest["layers"][0]);
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&layer[..]), &mut files).unwrap();
+        assert_eq!(config["rootfs"]["diff_ids"][0], format!("sha256:{}", sha256(&files)));
+        assert_eq!(read(&files)["x"], b"x");
     }
 
     #[test]

@@ -5,13 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use meshward_benches::progress::progress;
+use meshward_benches::report::Section;
+use meshward_benches::series::Series;
 
 use super::library;
 use super::weigh::{Weight, weight};
 use crate::measure::Scale;
-use crate::report::Section;
-use crate::rounds::progress;
-use crate::series::Series;
 
 /// Where Kyverno's command line is.
 const KYVERNO: &str = "MESHWARD_KYVERNO";

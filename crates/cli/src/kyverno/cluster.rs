@@ -1,10 +1,13 @@
 //! What a cluster would answer, from files: objects that were given, and responses that a test makes up. Without any,
 //! context entries are not loaded at all, as in Kyverno offline, and variables have to come from a values file.
 
+use std::sync::Arc;
+
 use meshward_policy::jmespath::{Context, Dialect, Expression};
 use meshward_policy::kyverno::policy::Lookup;
 use serde_json::{Map, Value, json};
 
+use super::live::Live;
 use super::resource::{list, text};
 use meshward_kit::machine::Machine;
 
@@ -15,6 +18,8 @@ pub(crate) struct Cluster {
     objects: Option<Vec<Value>>,
     /// Whether ConfigMaps are among what may be asked for: Kyverno's `apply` does not ask its objects for them.
     config_maps: bool,
+    /// A real one.
+    live: Option<Arc<Live>>,
     responses: Vec<Response>,
     entries: Vec<(String, Result<Entry, String>)>,
 }
@@ -40,6 +45,11 @@ impl Cluster {
         self.objects = Some(objects);
         self.config_maps = config_maps;
         self
+    }
+
+    /// Asks a real cluster.
+    pub(crate) fn of_live(live: Arc<Live>) -> Self {
+        Self { live: Some(live), ..Self::default() }
     }
 
     /// Adds a test's `apiCallResponses`.
@@ -99,6 +109,9 @@ impl Cluster {
 
     /// The labels of a namespace among the objects.
     pub(crate) fn namespace_labels(&self, name: &str) -> Option<&Value> {
+        if let Some(live) = &self.live {
+            return live.namespace_labels(name);
+        }
         let mut objects = self.objects.iter().flatten();
         let namespace =
             objects.find(|o| text(o, "/kind") == "Namespace" && text(o, "/metadata/name") == name)?;
@@ -112,6 +125,9 @@ impl Cluster {
 
 impl Lookup for Cluster {
     fn config_map(&self, namespace: &str, name: &str) -> Option<Result<Value, String>> {
+        if let Some(live) = &self.live {
+            return Some(live.config_map(namespace, name));
+        }
         if !self.config_maps {
             return None;
         }
@@ -144,6 +160,12 @@ impl Lookup for Cluster {
                 code => Err(format!("HTTP {code} from the response given for {method} {url}")),
             };
             return Some(answer);
+        }
+        if let Some(live) = &self.live {
+            return Some(match service {
+                "" => live.call(path, method, &call["data"]),
+                _ => Err(format!("{service}: services are not called from here")),
+            });
         }
         self.objects.as_ref()?;
         Some(self.get(path, method))

@@ -41,7 +41,6 @@ const NO_REGISTRY: Fate =
 const NO_DEPRECATIONS: Fate = Ignored("nothing is deprecated here, so that there is no warning to fail on");
 const NO_PAYLOADS: Fate = Refused("only CEL policies are about payloads, and those are not supported");
 const NO_LOG: Fate = Ignored("there is no log");
-const FILES_ONLY: &str = "it is about reading from a cluster";
 
 /// The flags of `kyverno test`.
 pub(crate) const TEST: [Flag; 11] = [
@@ -65,15 +64,17 @@ pub(crate) const TEST: [Flag; 11] = [
 /// The flags of `kyverno apply`.
 pub(crate) const APPLY: [Flag; 47] = [
     flag("audit-warn", ' ', Supported("")),
-    flag("batch-size", ' ', Ignored(FILES_ONLY)),
+    flag("batch-size", ' ', Ignored("lists come in pages of 500")),
     flag(
         "cluster",
         'c',
-        Refused("objects come from files: kubectl get … -o yaml | meshward apply POLICY -r -"),
+        Supported(
+            "not together with --resource; without a policy, those of the cluster and its PolicyExceptions",
+        ),
     ),
-    flag("cluster-wide-resources", ' ', Ignored(FILES_ONLY)),
+    flag("cluster-wide-resources", ' ', Supported("without --namespace they are always read")),
     flag("concurrent", ' ', Ignored("files are always read by as many threads as there are cores")),
-    flag("context", ' ', Ignored(FILES_ONLY)),
+    flag("context", ' ', Supported("")),
     flag("context-file", ' ', Ignored("only CEL policies read it, and those are not supported")),
     flag("continue-on-error", ' ', Ignored("what can be read is always worked on")),
     flag("continue-on-fail", ' ', Ignored("the next object is always worked on")),
@@ -91,8 +92,8 @@ pub(crate) const APPLY: [Flag; 47] = [
     flag("git-branch", 'b', NO_GIT),
     flag("http-payload", ' ', NO_PAYLOADS),
     flag("json", ' ', NO_PAYLOADS),
-    flag("kubeconfig", ' ', Ignored(FILES_ONLY)),
-    flag("namespace", 'n', Ignored(FILES_ONLY)),
+    flag("kubeconfig", ' ', Supported("")),
+    flag("namespace", 'n', Supported("")),
     flag(
         "output",
         'o',
@@ -114,7 +115,7 @@ pub(crate) const APPLY: [Flag; 47] = [
     flag("resource", 'r', Supported("")),
     flag("resources", ' ', Supported("")),
     flag("set", 's', Supported("a setting that cannot be used is told, not dropped")),
-    flag("show-performance", ' ', Ignored(FILES_ONLY)),
+    flag("show-performance", ' ', Ignored("`cargo bench-peers` measures it")),
     flag("stdin", 'i', Supported("leaves out the heading, as in Kyverno; nothing is mutated")),
     flag("table", 't', Supported("")),
     flag("target-resource", ' ', Ignored("only mutation has targets, and nothing is mutated")),

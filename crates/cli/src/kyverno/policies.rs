@@ -106,16 +106,28 @@ impl Library {
     fn read_file(&mut self, found: &Found, care: Care, problems: &mut Problems) {
         let before = problems.all().len();
         let Some(input) = Input::read_readable(&found.path, problems) else { return };
-        let mut any = false;
-        for document in &input.documents {
-            for object in document.objects() {
-                any |= self.read_object(&input, &object, found.named, care, problems);
-            }
-        }
+        let any = self.read_input(&input, found.named, care, problems);
         if found.named && !any && problems.all().len() == before {
             let message = format!("{}: no policy in it; accepted: ClusterPolicy, Policy", input.name);
             problems.tell(Problem::of_file(&input.name, message));
         }
+    }
+
+    /// Reads the policies of a file. Whether there was anything that belongs among policies.
+    pub(crate) fn read_input(
+        &mut self,
+        input: &Input,
+        named: bool,
+        care: Care,
+        problems: &mut Problems,
+    ) -> bool {
+        let mut any = false;
+        for document in &input.documents {
+            for object in document.objects() {
+                any |= self.read_object(input, &object, named, care, problems);
+            }
+        }
+        any
     }
 
     /// Whether the object is one that belongs among policies.

@@ -178,7 +178,10 @@ fn rule(id: String, verdict: &Verdict) -> Rule {
     };
     let mut properties = json!({ "policy": verdict.policy });
     if !verdict.category.is_empty() {
-        properties["tags"] = json!(["security", verdict.category]);
+        // The schema wants each tag once.
+        let mut tags = vec!["security", verdict.category.as_str()];
+        tags.dedup();
+        properties["tags"] = json!(tags);
     }
     if let Some(severity) = verdict.severity {
         properties["security-severity"] = score(severity).into();

@@ -1,4 +1,4 @@
-//! `meshward apply`: policies on the objects of files, with Kyverno's flags, words and exit codes. Objects are read,
+//! `meshward apply`: policies on the objects of files or of a cluster, with Kyverno's flags, words and exit codes. Objects are read,
 //! judged and let go of one batch after the other, so that a file of any size costs the memory of a few batches.
 //!
 //! ```text
@@ -7,6 +7,7 @@
 //! ```
 
 mod arguments;
+mod asked;
 mod exceptions;
 mod form;
 mod paper;

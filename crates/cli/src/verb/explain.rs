@@ -14,6 +14,7 @@ use meshward_policy::pss::{Level, LevelVersion, Version};
 
 use crate::exit::{Failure, Outcome};
 use crate::kinds::{Subject, subject};
+use crate::kyverno::problem::Problems;
 use crate::load::{self, Part, Told};
 use crate::results::{self, Results, Screen};
 use crate::standards::{Exemptions, Judge, Written, malformed, past, reference};
@@ -27,6 +28,7 @@ Examples:
   meshward explain app.yaml --object Deployment/shop/web --level baseline --version v1.29
   meshward explain app.yaml --exemptions exemptions.yaml
   meshward explain app.yaml --policy require-labels.yaml -o json
+  meshward explain app.yaml --policy policies/ -f values.yaml -e exceptions.yaml
 
 Exit codes: 0 all allowed, 1 a violation, 2 something could not be read";
 
@@ -46,9 +48,8 @@ pub(crate) struct Arguments {
     /// The version of the standards: latest, or v1.N for those of Kubernetes 1.N
     #[arg(long, value_name = "VERSION", value_parser = super::check::parse_version, default_value = "latest")]
     version: Version,
-    /// Kyverno policies, whose validate rules are explained too
-    #[arg(long, value_name = "FILE")]
-    policy: Vec<PathBuf>,
+    #[command(flatten)]
+    policies: policies::Asked,
     /// Exemptions and mesh presets, in manifests or folders of them
     #[arg(long, value_name = "FILE")]
     exemptions: Vec<PathBuf>,
@@ -72,18 +73,20 @@ enum Form {
 
 pub(crate) fn run(arguments: Arguments) -> Outcome {
     let mut problems = Vec::new();
+    // What is wrong with policies and what they are asked with is told as it is read.
+    let mut told = Problems::default();
     let exemptions = Exemptions::read(&arguments.exemptions, &mut problems);
     let explain = Explain {
         policy: LevelVersion { level: arguments.level, version: arguments.version },
         judge: Judge { exemptions, namespace: arguments.default_namespace },
-        policies: Policies::read(&arguments.policy, &mut problems),
+        policies: Policies::read(&arguments.policies, &mut told)?,
         wanted: arguments.object.as_deref().map(Wanted::parse).transpose()?,
     };
     let loaded = load::each_document(&arguments.files, |part, told| explain.document(part, told));
     loaded.told.warnings.iter().for_each(|warning| eprintln!("{warning}"));
     problems.extend(loaded.told.problems);
     let accounts: Vec<Account> = loaded.values.into_iter().flatten().collect();
-    if accounts.is_empty() && problems.is_empty() {
+    if accounts.is_empty() && problems.is_empty() && told.is_empty() {
         let wanted =
             arguments.object.map_or_else(|| "an object with a pod".into(), |object| format!("{object:?}"));
         return Err(Failure::input(format!(
@@ -97,6 +100,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
     });
     let refused = accounts.iter().any(Account::is_refused);
     match results::end(&Results { verb: "explain", objects: Vec::new(), problems }) {
+        Ok(()) | Err(Failure::Found) if !told.is_empty() => Err(Failure::Told),
         Ok(()) if refused => Err(Failure::Found),
         ended => ended,
     }

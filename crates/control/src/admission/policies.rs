@@ -96,7 +96,7 @@ impl Judge for Policies {
         if policies.is_empty() {
             return Ok(Verdict::default());
         }
-        if !asker.waits() && policies.iter().any(|loaded| loaded.slow.load(Ordering::Relaxed)) {
+        if !asker.may_wait() && policies.iter().any(|loaded| loaded.slow.load(Ordering::Relaxed)) {
             return Err(Stop::Waits);
         }
         let target = Target::read(request, &snapshot, gvk.clone(), asker)?;
@@ -142,13 +142,14 @@ impl Policies {
             lookup: &lookup,
             environment: asker,
         };
-        let began = Instant::now();
+        let (began, waits) = (Instant::now(), asker.waits());
         let evaluated = guarded(|| {
             #[cfg(feature = "faults")]
             faults::strike(&loaded.annotations);
             loaded.policy.report(&input)
         });
-        loaded.slow.store(began.elapsed() > SLOW, Ordering::Relaxed);
+        let waited = asker.missed() || asker.waits() > waits;
+        loaded.slow.store(waited || began.elapsed() > SLOW, Ordering::Relaxed);
         let reports = evaluated.unwrap_or_else(|panic| {
             self.metrics.panicked();
             tracing::error!(policy = loaded.policy.key(), "the evaluation panicked: {panic}");

@@ -4,17 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use meshward_policy::go::base64;
-use meshward_policy::kyverno::policy::{FailurePolicy, Policy};
+use meshward_policy::kyverno::policy::Policy;
 use serde_json::{Map, Value, json};
 
 use super::apis::Apis;
 use super::rules::{Sent, rule};
 use super::standards::Standards;
+use crate::admission::{DEFAULT_TIMEOUT, Group};
 use crate::live::{Definitions, KINDS};
 use crate::settings::FailureMode;
 
 /// The timeout of policies that name none, and of everything else.
-const TIMEOUT: i32 = 10;
+const TIMEOUT: i32 = DEFAULT_TIMEOUT;
 /// What every namespace is labelled with by the API server.
 const NAME: &str = "kubernetes.io/metadata.name";
 
@@ -62,6 +63,8 @@ pub struct Desired {
     pub name: &'static str,
     /// Its webhooks, at least one.
     pub webhooks: Vec<Value>,
+    /// Whether requests are let through for now whenever nobody answers.
+    pub starting: bool,
 }
 
 const MUTATING: &str = "MutatingWebhookConfiguration";
@@ -83,7 +86,8 @@ pub fn desired<'p>(
         ("meshward-standards", VALIDATING, writer.standards()),
         ("meshward-objects", VALIDATING, writer.objects(definitions).into_iter().collect()),
     ];
-    let wanted = |(name, kind, webhooks): (_, _, Vec<Value>)| Desired { kind, name, webhooks };
+    let wanted =
+        |(name, kind, webhooks): (_, _, Vec<Value>)| Desired { kind, name, webhooks, starting: false };
     all.map(wanted).into_iter().filter(|desired| !desired.webhooks.is_empty()).collect()
 }
 
@@ -165,24 +169,20 @@ impl Writer<'_> {
     }
 
     fn policies<'p>(&self, policies: impl Iterator<Item = &'p Policy>, apis: &Apis) -> Vec<Value> {
-        let mut groups: BTreeMap<(FailureMode, i32), Vec<&Policy>> = BTreeMap::new();
+        let mut groups: BTreeMap<Group, Vec<&Policy>> = BTreeMap::new();
         for policy in policies.filter(|policy| policy.settings().admission) {
-            let failure = match policy.settings().failure_policy {
-                FailurePolicy::Fail => FailureMode::Fail,
-                FailurePolicy::Ignore => FailureMode::Ignore,
-            };
-            let timeout = policy.settings().timeout_seconds.unwrap_or(TIMEOUT);
-            groups.entry((failure, timeout)).or_default().push(policy);
+            groups.entry(Group::of(policy.settings())).or_default().push(policy);
         }
         groups.into_iter().flat_map(|(group, policies)| self.group(group, &policies, apis)).collect()
     }
 
     /// One webhook for what ClusterPolicies are about, and one for what only Policies are about, in their namespaces.
-    fn group(&self, (failure, timeout): (FailureMode, i32), policies: &[&Policy], apis: &Apis) -> Vec<Value> {
-        let word = failure.as_str().to_lowercase();
-        let (name, path) = match timeout {
-            TIMEOUT => (word.clone(), format!("/validate/policies/{word}")),
-            other => (format!("{word}-{other}"), format!("/validate/policies/{word}/{other}")),
+    fn group(&self, group: Group, policies: &[&Policy], apis: &Apis) -> Vec<Value> {
+        let failure = if group.ignore { FailureMode::Ignore } else { FailureMode::Fail };
+        let (word, path) = (failure.as_str().to_lowercase(), group.path());
+        let name = match group.timeout {
+            TIMEOUT => word,
+            other => format!("{word}-{other}"),
         };
         let of = |namespaced: bool| {
             let policies = policies.iter().copied();
@@ -202,7 +202,7 @@ impl Writer<'_> {
                 path: &path,
                 rules: sent.rules(),
                 failure,
-                timeout,
+                timeout: group.timeout,
                 namespaces,
                 side_effects: "NoneOnDryRun",
             })
@@ -270,6 +270,15 @@ impl Writer<'_> {
 }
 
 impl Desired {
+    /// The same, letting requests through whenever nobody answers: the API server cannot reach us yet.
+    #[must_use]
+    pub fn starting(mut self) -> Self {
+        for webhook in &mut self.webhooks {
+            webhook["failurePolicy"] = json!(FailureMode::Ignore.as_str());
+        }
+        Self { starting: true, ..self }
+    }
+
     /// The object, without what says whose it is.
     pub fn object(&self, name: &str) -> Value {
         let mut object = Map::new();

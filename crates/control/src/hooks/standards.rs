@@ -3,19 +3,43 @@
 //! exactly one, and one without is in none.
 
 use meshward_policy::exemption::GROUP;
-use meshward_policy::psa::PREFIX;
+use meshward_policy::psa::{PREFIX, Policy};
+use meshward_policy::pss::Level;
 use serde_json::{Value, json};
 
 use super::rules::rule;
 use crate::settings::FailureMode;
+
+/// What namespaces without labels are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Unlabelled {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Audit or warn.
+    Advice,
+    /// Enforce.
+    Enforcement,
+}
+
+impl Unlabelled {
+    /// By the defaults of a configuration.
+    pub fn of(defaults: &Policy) -> Self {
+        match defaults.enforce.level {
+            _ if defaults.fully_privileged() => Self::Nothing,
+            Level::Privileged => Self::Advice,
+            _ => Self::Enforcement,
+        }
+    }
+}
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Standards {
     /// Read `pod-security.kubernetes.io/*` too.
     pub pod_security_labels: bool,
-    /// Namespaces without labels are asked for something too, so that every namespace is looked at.
-    pub unlabelled: bool,
+    /// Namespaces without labels.
+    pub unlabelled: Unlabelled,
 }
 
 /// One webhook of the standards.
@@ -52,25 +76,38 @@ impl Standards {
     }
 
     pub(super) fn webhooks(self) -> Vec<Webhook> {
-        let mut all = vec![self.namespaces()];
-        if self.unlabelled {
-            all.push(webhook("pods", ENFORCE, FailureMode::Fail, pods(), Vec::new()));
-            all.push(webhook("controllers", ADVISE, FailureMode::Ignore, controllers(), Vec::new()));
-            return all;
+        [self.namespaces()].into_iter().chain(self.pods()).chain(self.controllers()).collect()
+    }
+
+    fn pods(self) -> Vec<Webhook> {
+        if self.unlabelled == Unlabelled::Enforcement {
+            return vec![webhook("pods", ENFORCE, FailureMode::Fail, pods(), Vec::new())];
         }
-        let enforced = self.labels(&["enforce"]).len();
         // Those that enforce first: a webhook of namespaces that only warn need not stop anything.
-        let labels = [self.labels(&["enforce"]), self.labels(&["audit", "warn"])].concat();
-        for (at, (name, _)) in labels.iter().enumerate() {
-            let failure = if at < enforced { FailureMode::Fail } else { FailureMode::Ignore };
-            all.push(webhook(&format!("pods.{name}"), ENFORCE, failure, pods(), first(&labels, at)));
+        let (enforced, advised) = (self.labels(&["enforce"]), self.labels(&["audit", "warn"]));
+        let labels = [enforced.clone(), advised].concat();
+        let of = |at: usize| {
+            let failure = if at < enforced.len() { FailureMode::Fail } else { FailureMode::Ignore };
+            webhook(&format!("pods.{}", labels[at].0), ENFORCE, failure, pods(), first(&labels, at))
+        };
+        match self.unlabelled {
+            Unlabelled::Nothing => (0..labels.len()).map(of).collect(),
+            _ => {
+                let rest = webhook("pods", ENFORCE, FailureMode::Ignore, pods(), without(&enforced));
+                (0..enforced.len()).map(of).chain([rest]).collect()
+            }
         }
+    }
+
+    /// They are only advised about.
+    fn controllers(self) -> Vec<Webhook> {
         let labels = self.labels(&["audit", "warn"]);
-        for (at, (name, _)) in labels.iter().enumerate() {
-            let (name, selected) = (format!("controllers.{name}"), first(&labels, at));
-            all.push(webhook(&name, ADVISE, FailureMode::Ignore, controllers(), selected));
+        let of = |name: &str, selected| webhook(name, ADVISE, FailureMode::Ignore, controllers(), selected);
+        if self.unlabelled != Unlabelled::Nothing {
+            return vec![of("controllers", Vec::new())];
         }
-        all
+        let named = labels.iter().enumerate();
+        named.map(|(at, (name, _))| of(&format!("controllers.{name}"), first(&labels, at))).collect()
     }
 
     /// Namespaces are asked about themselves when they carry a label, valid or not.
@@ -82,7 +119,8 @@ impl Standards {
             json!(labels)
         );
         let rules = json!([rule("", "v1", &["CREATE", "UPDATE"], ["namespaces"], "Cluster")]);
-        let conditions = vec![json!({"name": "labelled", "expression": expression})];
+        let labelled = json!({"name": "labelled", "expression": expression});
+        let conditions = if self.unlabelled == Unlabelled::Nothing { vec![labelled] } else { Vec::new() };
         Webhook { conditions, ..webhook("namespaces", ENFORCE, FailureMode::Fail, rules, Vec::new()) }
     }
 }
@@ -107,9 +145,13 @@ fn webhook(
 
 /// Selects namespaces that have the label at a place and none of those before it.
 fn first(labels: &[(String, String)], at: usize) -> Vec<Value> {
-    let expression = |label: &str, operator: &str| json!({"key": label, "operator": operator});
-    let earlier = labels[..at].iter().map(|(_, label)| expression(label, "DoesNotExist"));
-    std::iter::once(expression(&labels[at].1, "Exists")).chain(earlier).collect()
+    let here = json!({"key": labels[at].1, "operator": "Exists"});
+    std::iter::once(here).chain(without(&labels[..at])).collect()
+}
+
+/// Selects namespaces that have none of the labels.
+fn without(labels: &[(String, String)]) -> Vec<Value> {
+    labels.iter().map(|(_, label)| json!({"key": label, "operator": "DoesNotExist"})).collect()
 }
 
 fn pods() -> Value {

@@ -19,19 +19,21 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use serde_json::Value;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::apis::Apis;
 use super::desired::{Desired, Wishes, desired};
 use crate::certificates::CaBundle;
 use crate::live::{Definitions, KINDS, Live};
-use compare::{Step, other_release, plan};
+use compare::{Step, other_release, plan, starting};
 use found::resources;
 
 pub use found::{Configurations, watch_configurations};
 
 /// Changes that come together are written together.
 const TOGETHER: Duration = Duration::from_millis(100);
+/// How long the watch may take to tell of what was written.
+const CATCH_UP: Duration = Duration::from_secs(2);
 /// Pauses after a failure, and between repairs while somebody else keeps changing what we write.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 /// How long nobody must have interfered before a repair is made at once again.
@@ -94,6 +96,8 @@ pub struct Sources {
     pub bundle: watch::Receiver<CaBundle>,
     /// The configurations that are there.
     pub found: watch::Receiver<Configurations>,
+    /// Whether we have been ready for so long that the API server can reach us.
+    pub reachable: watch::Receiver<bool>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -150,47 +154,71 @@ impl Writer {
         let mut listed = vec!["namespaces", "definitions"];
         listed.extend(KINDS.iter().map(|kind| kind.plural));
         readiness.wait_for_all(&listed).await;
-        let (mut backoff, mut last, mut interfered) = (Backoff::new(RETRY.0, RETRY.1), None, None);
+        let (mut retry, mut patience) = (Backoff::new(RETRY.0, RETRY.1), Backoff::new(RETRY.0, RETRY.1));
+        let (mut last, mut interfered) = (None, None);
         let mut changes = self.sources.live.changes();
         loop {
             changes.borrow_and_update();
-            let wanted = self.desired();
+            let wanted = self.desired().await;
             let steps = self.steps(wanted.as_deref());
             let repair = !steps.is_empty() && wanted == last;
             if repair && self.interferes(&steps, &mut interfered) {
                 // Whoever it is, a race with him is won by nobody.
-                tokio::time::sleep(backoff.next_delay()).await;
+                tokio::time::sleep(patience.next_delay()).await;
+            } else if repair {
+                patience.reset();
             }
-            match self.apply(steps, repair).await {
-                Ok(written) => {
-                    if written == 0 && interfered.is_none() {
-                        backoff.reset();
-                    }
-                    self.settle(wanted.is_some() && written == 0);
-                    last = wanted;
-                }
+            let written = match self.apply(steps, repair).await {
+                Ok(written) => written,
                 Err(error) => {
                     if self.shown.fail(error.to_string()) {
                         tracing::error!(%error, "webhook configurations not written; trying again");
                     }
-                    tokio::time::sleep(backoff.next_delay()).await;
+                    tokio::time::sleep(retry.next_delay()).await;
                     continue;
                 }
+            };
+            retry.reset();
+            last = wanted;
+            if written > 0 {
+                self.catch_up(last.as_deref()).await;
+                continue;
             }
+            self.settle(last.is_some());
             self.changed(&mut changes).await;
             tokio::time::sleep(TOGETHER).await;
         }
     }
 
+    /// Waits until the watch has told of what was written: before that, it would look as if somebody had undone it.
+    async fn catch_up(&mut self, wanted: Option<&[Desired]>) {
+        let told =
+            async { while !self.steps(wanted).is_empty() && self.sources.found.changed().await.is_ok() {} };
+        if timeout(CATCH_UP, told).await.is_err() {
+            tracing::debug!(after = ?CATCH_UP, "the watch does not tell of what was written");
+        }
+    }
+
     /// What should be there; `None` while something is not known yet. Takes note of what it was made from.
-    fn desired(&mut self) -> Option<Vec<Desired>> {
+    async fn desired(&mut self) -> Option<Vec<Desired>> {
         let sources = &mut self.sources;
-        let apis = sources.apis.borrow_and_update().clone()?;
-        let definitions = sources.definitions.borrow_and_update().clone()?;
-        let bundle = sources.bundle.borrow_and_update().clone()?;
-        let snapshot = sources.live.snapshot();
-        let policies = snapshot.policies.iter().map(|loaded| &loaded.policy);
-        Some(desired(policies, &apis, &definitions, &self.wishes, &bundle))
+        let apis = sources.apis.borrow_and_update().clone();
+        let definitions = sources.definitions.borrow_and_update().clone();
+        let bundle = sources.bundle.borrow_and_update().clone();
+        let (reachable, found) = (*sources.reachable.borrow_and_update(), sources.found.borrow().clone());
+        let (apis, definitions, bundle, found) = (apis?, definitions?, bundle?, found?);
+        let (snapshot, wishes) = (sources.live.snapshot(), self.wishes.clone());
+        // Hundreds of policies by hundreds of resources: no work for a thread that answers requests.
+        let computed = tokio::task::spawn_blocking(move || {
+            let policies = snapshot.policies.iter().map(|loaded| &loaded.policy);
+            desired(policies, &apis, &definitions, &wishes, &bundle)
+        });
+        let all = computed.await;
+        let all = all.map_err(|error| tracing::error!(%error, "webhook configurations not computed")).ok()?;
+        match reachable {
+            true => Some(all),
+            false => Some(starting(all, &found, &self.target.instance)),
+        }
     }
 
     fn steps(&mut self, wanted: Option<&[Desired]>) -> Vec<((String, String), Step)> {
@@ -237,6 +265,7 @@ impl Writer {
             _ = sources.definitions.changed() => {}
             _ = sources.bundle.changed() => {}
             _ = sources.found.changed() => {}
+            _ = sources.reachable.changed() => {}
         }
     }
 

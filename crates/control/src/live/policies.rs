@@ -21,8 +21,8 @@ pub struct LoadedPolicy {
     pub policy: Policy,
     /// Annotations: severity, category and title are shown in reports.
     pub annotations: Value,
-    /// Whether its last evaluation took long, or there was none yet: the next one is kept off the threads that serve
-    /// requests.
+    /// Whether its last evaluation took long or waited, or there was none yet: the next one is kept off the threads that
+    /// serve requests.
     pub slow: AtomicBool,
 }
 

@@ -70,6 +70,7 @@ impl Asker<'_> {
             return super::policy::own(answer.clone());
         }
         let Some(handle) = &self.handle else { return self.miss().map_err(|error| error.to_string()) };
+        self.waits.set(self.waits.get() + 1);
         let time = self.deadline.left();
         let told = format!("failed to execute HTTP request to {}", call.uri);
         let asked = handle.block_on(tokio::time::timeout(time, self.outside.services.ask(call)));

@@ -153,6 +153,20 @@ impl PodImages<'_> {
     }
 }
 
+/// What is told of a policy whose evaluation broke down: it is an error of ours, and the others go on.
+pub fn of_panic(policy: &LoadedPolicy, panic: &str) -> Line {
+    Line {
+        source: "kyverno".to_owned(),
+        policy: policy.origin.key(),
+        result: "error".to_owned(),
+        scored: policy.policy.scored(),
+        message: format!("the evaluation broke down: {panic}"),
+        properties: [(PROCESS.to_owned(), BACKGROUND.to_owned())].into(),
+        ..Line::default()
+    }
+    .bounded()
+}
+
 /// What a rule of a policy says, as Kyverno's reports have it.
 pub fn of_rule(policy: &LoadedPolicy, report: &RuleReport, images: PodImages<'_>) -> Line {
     let annotation = |name: &str| policy.annotations.get(name).and_then(Value::as_str).unwrap_or_default();

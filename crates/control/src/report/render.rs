@@ -67,7 +67,11 @@ impl Held {
         let scan = report.pointer("/metadata/annotations").and_then(|all| all.get(CONTENT)?.as_str());
         let managed = report.pointer("/metadata/labels").and_then(|all| all.get(MANAGED_BY.0)?.as_str());
         Self {
-            lines: results.filter_map(|result| serde_json::from_value(result.clone()).ok()).collect(),
+            // A list would be read as well, as the fields in order.
+            lines: results
+                .filter(|result| result.is_object())
+                .filter_map(|result| serde_json::from_value(result.clone()).ok())
+                .collect(),
             scan: scan.filter(|_| managed == Some(MANAGED_BY.1)).unwrap_or_default().to_owned(),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
 use meshward_kit::admin::{self, Readiness};
@@ -10,12 +11,15 @@ use meshward_kit::serve::{Limits, serve};
 use meshward_kit::shutdown::Shutdown;
 use meshward_kit::tls::{CertificateFiles, CertificateStore};
 use meshward_mesh::{SwapOptions, WaitUser as Whom};
+use meshward_policy::kyverno::matching::Selector;
+use meshward_policy::psa::Configuration;
 use prometheus_client::registry::Registry;
+use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::swap::Swapper;
-use crate::admission::{self, Asked, Scope, read_configuration};
+use crate::admission::{self, Asked, Scope};
 use crate::background::{self, Background};
 use crate::certificates::{CaBundle, Files, OwnCertificates, Wishes};
 use crate::hooks::{self, Apis, Instance, Sources, Target, Writer};
@@ -47,6 +51,8 @@ pub(super) struct Parts {
     pub(super) stop: CancellationToken,
     /// Which policies have webhooks.
     pub(super) asked: Asked,
+    /// Defaults and exemptions of Pod Security.
+    pub(super) standards: Configuration,
     /// What is in our namespace goes with it.
     pub(super) owner: Option<OwnerReference>,
 }
@@ -171,6 +177,18 @@ impl Parts {
         let discovered =
             hooks::watch_apis(client.clone(), definitions.clone(), tell, shown, self.stop.clone());
         self.shutdown.spawn("discovery", discovered);
+        let (warm, reachable) = watch::channel(false);
+        let (readiness, warm_up, token) =
+            (self.readiness.clone(), self.settings.webhooks.warm_up, self.stop.clone());
+        self.shutdown.spawn("warm-up", async move {
+            let warmed = async {
+                readiness.wait_for(true).await;
+                tokio::time::sleep(warm_up).await;
+                warm.send_replace(true);
+                std::future::pending::<()>().await;
+            };
+            token.run_until_cancelled(warmed).await;
+        });
         let (tell, found) = watch::channel(None);
         let listed = ["mutating", "validating"]
             .map(|name| self.readiness.require_at_first(name, "waiting for the API server to list them"));
@@ -189,11 +207,17 @@ impl Parts {
             definitions: definitions.clone(),
             bundle: serving.bundle.clone(),
             found,
+            reachable,
         };
         let shown =
             self.readiness.require_at_first("hooks", "waiting for webhook configurations to be written");
-        let writer =
-            Writer::new(target, self.settings.hooks(), sources, serving.trusted.clone(), shown.clone());
+        let writer = Writer::new(
+            target,
+            self.settings.hooks(&self.standards),
+            sources,
+            serving.trusted.clone(),
+            shown.clone(),
+        );
         writer.register(metrics);
         let (readiness, token, leads) = (self.readiness.clone(), self.shutdown.token(), leading.clone());
         self.shutdown.spawn("hooks", async move {
@@ -222,17 +246,21 @@ impl Parts {
         metrics: &mut Registry,
         leading: &watch::Receiver<bool>,
         served: &Served,
-    ) -> mpsc::Sender<Observed> {
+    ) -> anyhow::Result<mpsc::Sender<Observed>> {
         let settings = &self.settings;
-        let rules = Rules::new(
-            settings.never_judged(),
-            settings.policy.exclude_kinds.clone(),
-            settings.policy.pod_security_labels,
-        );
+        let rules = Rules {
+            never: settings.never_judged(),
+            selector: self.selector()?,
+            exclude_kinds: settings.policy.exclude_kinds.clone(),
+            standards: self.standards.clone(),
+            ..Rules::default()
+        };
+        let rules = rules.with_labels(settings.policy.pod_security_labels);
         let wanted = background::Settings {
             scan: settings.scan.clone(),
             reports: settings.reports.clone(),
             events: settings.events.clone(),
+            status: settings.status.clone(),
             instance: settings.identity.pod_name.clone(),
             rules,
         };
@@ -247,7 +275,14 @@ impl Parts {
             lease::while_leading(leading, token, || background.clone().lead()).await;
         };
         self.shutdown.spawn("scan", leads);
-        observed
+        Ok(observed)
+    }
+
+    /// Which namespaces are selected.
+    fn selector(&self) -> anyhow::Result<Option<Selector>> {
+        let expressions = &self.settings.webhooks.namespace_selector;
+        let parse = || Selector::parse(&json!({"matchExpressions": expressions}), "");
+        (!expressions.is_empty()).then(parse).transpose().context("--namespace-selector")
     }
 
     /// What swaps pods.
@@ -279,14 +314,13 @@ impl Parts {
         swapper: Swapper,
         metrics: Metrics,
         observed: mpsc::Sender<Observed>,
-    ) -> anyhow::Result<admission::Parts> {
+    ) -> admission::Parts {
         let (client, settings) = (&self.client, &self.settings);
         let (tell, roles) = watch::channel(None);
         let shown = ["rolebindings", "clusterrolebindings"].map(|name| self.readiness.advise(name));
         let watched = watch_roles(client.clone(), self.live.clone(), tell, shown, self.stop.clone());
         self.shutdown.spawn("roles", watched);
-        let configuration = settings.admission.pod_security_config.as_deref();
-        Ok(admission::Parts {
+        admission::Parts {
             live: self.live.clone(),
             outside: Arc::new(Outside::new(Some(client.clone()), roles)),
             observed,
@@ -295,9 +329,9 @@ impl Parts {
             swapper,
             scope: Scope::new(settings.never_judged()),
             granting: Granting::new(settings.policy.exception_namespaces.clone()),
-            configuration: configuration.map(read_configuration).transpose()?.unwrap_or_default(),
+            configuration: self.standards.clone(),
             pod_security_labels: settings.policy.pod_security_labels,
-        })
+        }
     }
 
     /// Serves the webhooks.

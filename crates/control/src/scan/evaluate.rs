@@ -5,25 +5,31 @@ use meshward_policy::exemption::{Who, apply};
 use meshward_policy::go::time::Moment;
 use meshward_policy::jmespath::Environment;
 use meshward_policy::kyverno::matching::NOBODY;
-use meshward_policy::kyverno::policy::{Exception, Input, NoLookup};
+use meshward_policy::kyverno::policy::{Exception, Input};
 use meshward_policy::pss::{Level, evaluate, extract};
 use serde_json::Value;
 
 use super::plan::{Rules, background};
 use super::standards::{Asked, line};
 use super::uses::Use;
+use crate::admission::guarded;
 use crate::hooks::Api;
 use crate::live::Snapshot;
+use crate::lookup::{Asker, ForPolicy};
 use crate::observed::Subject;
-use crate::report::{Line, PodImages, of_rule};
+use crate::report::{Line, PodImages, of_panic, of_rule};
 
 /// What was found out about one object.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Found {
-    pub(crate) subject: Subject,
-    pub(crate) lines: Vec<Line>,
+pub struct Found {
+    /// The object.
+    pub subject: Subject,
+    /// When the object was made, in seconds since 1970; 0 if it does not say.
+    pub made: i64,
+    /// What is to be reported.
+    pub lines: Vec<Line>,
     /// What exemptions took out, one for each value.
-    pub(crate) uses: Vec<Use>,
+    pub uses: Vec<Use>,
 }
 
 /// Objects in lists of the core kinds do not say what they are.
@@ -38,24 +44,33 @@ pub(crate) fn complete(object: &mut Value, served: &Api) {
     add("kind", &served.gvk.kind);
 }
 
-/// Judges an object; `None` if it is one that is not looked at.
-pub(crate) fn judge(object: &Value, served: &Api, snapshot: &Snapshot, rules: &Rules) -> Option<Found> {
+/// Judges an object; `None` if it is one that is not looked at. If the asker missed something, what was found is none.
+pub fn judge(
+    object: &Value,
+    served: &Api,
+    snapshot: &Snapshot,
+    rules: &Rules,
+    asker: &Asker<'_>,
+) -> Option<Found> {
     let subject = Subject::of(object);
     let namespace = match (served.namespaced, served.gvk.kind.as_str()) {
         (true, _) => subject.namespace.as_str(),
         (false, "Namespace") if served.gvk.group.is_empty() => subject.name.as_str(),
         (false, _) => "",
     };
-    if rules.skips(namespace) || subject.uid.is_empty() {
+    if rules.skips(namespace, snapshot) || subject.uid.is_empty() {
         return None;
     }
-    let mut found = Found { subject: subject.clone(), lines: Vec::new(), uses: Vec::new() };
-    policies(object, served, snapshot, &mut found.lines);
+    let made = object.pointer("/metadata/creationTimestamp").and_then(Value::as_str);
+    let made = made.and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    let made = made.map_or(0, jiff::Timestamp::as_second);
+    let mut found = Found { subject: subject.clone(), made, lines: Vec::new(), uses: Vec::new() };
+    policies(object, served, snapshot, asker, &mut found.lines);
     standards(object, &subject.namespace, snapshot, rules, &mut found);
     Some(found)
 }
 
-fn policies(object: &Value, served: &Api, snapshot: &Snapshot, lines: &mut Vec<Line>) {
+fn policies(object: &Value, served: &Api, snapshot: &Snapshot, asker: &Asker<'_>, lines: &mut Vec<Line>) {
     let mut asked = background(snapshot, served).peekable();
     if asked.peek().is_none() {
         return;
@@ -68,12 +83,17 @@ fn policies(object: &Value, served: &Api, snapshot: &Snapshot, lines: &mut Vec<L
         namespace_labels: labels.unwrap_or(&Value::Null),
         user: &NOBODY,
         exceptions: exceptions.as_deref().unwrap_or(snapshot.exceptions.values()),
-        lookup: &NoLookup,
         ..Input::created(object, &Machine)
     };
     for policy in asked {
-        let reports = policy.policy.report(&input);
-        lines.extend(reports.iter().map(|report| of_rule(policy, report, PodImages(object))));
+        let lookup = ForPolicy::new(asker, policy.policy.namespace().unwrap_or_default());
+        let input = Input { lookup: &lookup, ..input };
+        match guarded(|| policy.policy.report(&input)) {
+            Ok(reports) => {
+                lines.extend(reports.iter().map(|report| of_rule(policy, report, PodImages(object))));
+            }
+            Err(panic) => lines.push(of_panic(policy, &panic)),
+        }
     }
 }
 
@@ -90,6 +110,10 @@ fn standards(object: &Value, namespace: &str, snapshot: &Snapshot, rules: &Rules
     }
     let Some(labels) = snapshot.namespaces.get(namespace) else { return };
     let Ok(Some(pod)) = extract(object) else { return };
+    let exemptions = &rules.standards.exemptions;
+    if exemptions.namespace(namespace) || exemptions.runtime_class(pod.runtime_class()) {
+        return;
+    }
     let Some(now) = now() else { return };
     for prefix in &rules.prefixes {
         for asked in Asked::by(&rules.asked(&**labels, prefix)) {
@@ -110,6 +134,6 @@ fn standards(object: &Value, namespace: &str, snapshot: &Snapshot, rules: &Rules
 }
 
 /// The time by which exemptions expire.
-pub(super) fn now() -> Option<Moment> {
+pub(crate) fn now() -> Option<Moment> {
     Machine.now()
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kube::Client;
 use kube::api::ListParams;
@@ -11,19 +11,25 @@ use meshward_kit::admin::Condition;
 use meshward_kit::client::RequestError;
 use meshward_kit::watch::{Event, Loose, Watched};
 use serde_json::Value;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use super::evaluate::{complete, judge};
+use super::evaluate::{Found, complete, judge};
 use super::metrics::Metrics;
 use super::pace::Pace;
 use super::plan::Rules;
 use super::uses::Uses;
+use crate::admission::Deadline;
 use crate::hooks::Api;
-use crate::live::Live;
+use crate::live::{Live, Origin, Snapshot};
+use crate::lookup::{Asker, Outside};
 use crate::report::{Message, Results, group_kind};
 
 /// Objects of one answer: each is in memory as a whole, as JSON and as a value.
 const PAGE: u32 = 100;
+
+/// How long answers about one object may take.
+const ASKED: Duration = Duration::from_secs(10);
 
 /// What a kind is to be looked at again for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +46,8 @@ pub(super) struct Means {
     pub(super) client: Client,
     pub(super) live: Live,
     pub(super) rules: Arc<Rules>,
+    /// Whom context of policies is asked.
+    pub(super) outside: Arc<Outside>,
     pub(super) pace: Arc<Pace>,
     pub(super) uses: Arc<Mutex<Uses>>,
     pub(super) reports: mpsc::Sender<Message>,
@@ -59,13 +67,16 @@ pub(super) struct Follower {
 /// A pass that goes on.
 struct Pass {
     seen: HashSet<Box<str>>,
+    /// The exemptions when it began.
+    exemptions: Arc<[Arc<Origin>]>,
     began: Instant,
     ended: bool,
 }
 
 impl Pass {
-    fn new() -> Self {
-        Self { seen: HashSet::new(), began: Instant::now(), ended: false }
+    fn new(snapshot: &Snapshot) -> Self {
+        let exemptions = snapshot.exemptions.origins().into();
+        Self { seen: HashSet::new(), exemptions, began: Instant::now(), ended: false }
     }
 }
 
@@ -76,7 +87,7 @@ impl Follower {
             let watched =
                 Watched::all(self.means.client.clone(), self.served.client_resource()).pages_of(PAGE);
             let mut events = watched.follow(self.shown.clone());
-            let (mut pass, mut repeat) = (Pass::new(), false);
+            let (mut pass, mut repeat) = (Pass::new(&self.means.live.snapshot()), false);
             // A pass that goes on ends first: a policy that changes again and again must not keep it from ending.
             while !(repeat && pass.ended) {
                 tokio::select! {
@@ -100,7 +111,7 @@ impl Follower {
 
     async fn take(&self, event: Event<Loose>, pass: &mut Pass) {
         match event {
-            Event::Init => *pass = Pass::new(),
+            Event::Init => *pass = Pass::new(&self.means.live.snapshot()),
             Event::InitApply(object) => {
                 if let Some(uid) = uid(&object.value) {
                     pass.seen.insert(uid.into());
@@ -113,7 +124,7 @@ impl Follower {
                 let (present, took) = (pass.seen.len(), pass.began.elapsed());
                 tracing::debug!(kind = self.kind(), present, ?took, "every object was looked at");
                 if self.is_pods() {
-                    self.lock().retain(&pass.seen);
+                    self.lock().complete(&pass.seen, &pass.exemptions);
                     self.means.used.notify_one();
                 }
                 let kind = group_kind(&self.served.gvk.group, self.kind());
@@ -134,18 +145,38 @@ impl Follower {
 
     async fn look(&self, mut object: Value) {
         complete(&mut object, &self.served);
-        let Means { live, rules, pace, metrics, .. } = &self.means;
-        let work = || judge(&object, &self.served, &live.snapshot(), rules);
-        let (found, spent) = pace.work(work).await;
+        let Means { live, rules, pace, metrics, outside, .. } = &self.means;
+        let snapshot = live.snapshot();
+        let work = || {
+            let asker = Asker::at_once(outside, Deadline::after(ASKED));
+            let found = judge(&object, &self.served, &snapshot, rules, &asker);
+            (found, asker.missed())
+        };
+        let ((found, missed), spent) = pace.work(work).await;
         metrics.judged(self.kind(), spent);
+        let found = if missed { self.wait(object, snapshot).await } else { found };
         let Some(found) = found else { return };
         if self.is_pods() {
-            self.lock().put(&found.subject.uid, &found.uses);
+            self.lock().put(&found.subject.uid, found.made, &found.uses);
             if !found.uses.is_empty() {
                 self.means.used.notify_one();
             }
         }
         self.tell(Message::Scanned(Results { subject: found.subject, lines: found.lines })).await;
+    }
+
+    /// Judges an object about which something has to be asked, where that can be waited for.
+    async fn wait(&self, object: Value, snapshot: Arc<Snapshot>) -> Option<Found> {
+        let (outside, rules, served) =
+            (self.means.outside.clone(), self.means.rules.clone(), self.served.clone());
+        let task = tokio::task::spawn_blocking(move || {
+            let asker = Asker::waiting(&outside, Deadline::after(ASKED), Handle::current());
+            judge(&object, &served, &snapshot, &rules, &asker)
+        });
+        task.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "an object could not be judged; the next pass tries again");
+            None
+        })
     }
 
     /// Looks at the objects of one namespace again. If that fails, the next pass does.

@@ -5,16 +5,14 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use meshward_policy::go::time::Moment;
-use meshward_policy::kyverno::matching::KindSelector;
+use meshward_policy::kyverno::matching::{KindSelector, Selector};
 use meshward_policy::psa::{self, Labels};
 use meshward_policy::wildcard;
 
+use crate::admission::OWN_PREFIX;
 use crate::hooks::{Api, Apis};
 use crate::live::{LoadedPolicy, Snapshot};
 use crate::report::group_kind;
-
-/// Our labels.
-pub(crate) const OUR_LABELS: &str = "meshward.dev/";
 
 /// What is looked at for Pod Security: pods, and what makes them. ReplicaSets and Jobs of CronJobs are made by others.
 const WORKLOADS: &[(&str, &str)] = &[
@@ -33,24 +31,38 @@ const WORKLOADS: &[(&str, &str)] = &[
 pub struct Rules {
     /// Names of namespaces.
     pub never: Vec<String>,
+    /// Which namespaces are looked at at all, by their labels; all if there is none.
+    pub selector: Option<Selector>,
     /// Names of kinds, or patterns.
     pub exclude_kinds: Vec<String>,
     /// The prefixes of labels that ask for Pod Security.
     pub prefixes: Vec<&'static str>,
+    /// What is asked of namespaces without labels, and who is exempt.
+    pub standards: psa::Configuration,
 }
 
 impl Rules {
     /// Ours, and the API server's by switch.
-    pub fn new(never: Vec<String>, exclude_kinds: Vec<String>, api_server_labels: bool) -> Self {
-        let mut prefixes = vec![OUR_LABELS];
-        if api_server_labels {
-            prefixes.push(psa::PREFIX);
+    #[must_use]
+    pub fn with_labels(mut self, api_server: bool) -> Self {
+        self.prefixes = vec![OWN_PREFIX];
+        if api_server {
+            self.prefixes.push(psa::PREFIX);
         }
-        Self { never, exclude_kinds, prefixes }
+        self
     }
 
-    pub(super) fn skips(&self, namespace: &str) -> bool {
-        self.never.iter().any(|name| name == namespace)
+    /// Whether a namespace is not looked at; the empty name is that of objects of the cluster.
+    pub(super) fn skips(&self, namespace: &str, snapshot: &Snapshot) -> bool {
+        if self.never.iter().any(|name| name == namespace) {
+            return true;
+        }
+        let labels = || {
+            let found = snapshot.namespaces.get(namespace)?;
+            found.pointer("/metadata/labels").cloned()
+        };
+        let selected = |selector: &Selector| selector.matches(&labels().unwrap_or_default());
+        !namespace.is_empty() && !self.selector.as_ref().is_none_or(selected)
     }
 
     fn excludes(&self, kind: &str) -> bool {
@@ -59,7 +71,7 @@ impl Rules {
 
     /// What the labels of a namespace ask for under a prefix.
     pub(super) fn asked(&self, labels: &dyn Labels, prefix: &str) -> psa::Policy {
-        psa::Policy::from_labels(labels, &psa::Policy::default(), prefix).0
+        psa::Policy::from_labels(labels, &self.standards.defaults, prefix).0
     }
 }
 
@@ -124,7 +136,7 @@ fn is_preferred(resources: &Apis, served: &Api) -> bool {
 
 /// Whether a namespace asks for Pod Security.
 fn asks_for_standards(snapshot: &Snapshot, rules: &Rules) -> bool {
-    let looked_at = snapshot.namespaces.iter().filter(|(name, _)| !rules.skips(name));
+    let looked_at = snapshot.namespaces.iter().filter(|(name, _)| !rules.skips(name, snapshot));
     let mut asked = looked_at.flat_map(|(_, namespace)| {
         rules.prefixes.iter().map(move |prefix| rules.asked(&**namespace, prefix))
     });
@@ -166,7 +178,7 @@ fn fingerprint(snapshot: &Snapshot, served: &Api, standards: bool, now: Moment) 
 
 /// The labels of each namespace, hashed: whoever changes them changes what policies say about what is in it.
 pub(super) fn labels(snapshot: &Snapshot, rules: &Rules) -> BTreeMap<String, u64> {
-    let all = snapshot.namespaces.iter().filter(|(name, _)| !rules.skips(name));
+    let all = snapshot.namespaces.iter().filter(|(name, _)| !rules.skips(name, snapshot));
     all.map(|(name, namespace)| {
         let mut hasher = DefaultHasher::new();
         let labels = namespace.pointer("/metadata/labels").map(ToString::to_string);

@@ -7,8 +7,8 @@ use meshward_policy::kyverno::policy::Standard;
 use meshward_policy::psa::{self, Mode};
 use meshward_policy::pss::{Aggregate, CheckResult, LevelVersion};
 
-use super::plan::OUR_LABELS;
 use super::uses::Use;
+use crate::admission::OWN_PREFIX;
 use crate::report::{Line, PodImages, Severity};
 
 /// What the labels of a namespace ask for, each level and version once.
@@ -73,7 +73,7 @@ pub(super) fn line(
     properties.extend(told.map(|(name, text)| (name.to_owned(), text)));
     Line {
         source: "meshward".to_owned(),
-        policy: if prefix == OUR_LABELS { "pod-security" } else { "pod-security.kubernetes.io" }.to_owned(),
+        policy: if prefix == OWN_PREFIX { "pod-security" } else { "pod-security.kubernetes.io" }.to_owned(),
         rule: asked.policy.to_string(),
         category: "Pod Security Standards".to_owned(),
         severity: Some(if asked.modes.contains(&Mode::Enforce) { Severity::High } else { Severity::Medium }),

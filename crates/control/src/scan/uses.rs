@@ -64,6 +64,8 @@ impl PartialOrd for Use {
 pub struct Saved {
     /// Pods that would have been found at fault without it.
     pub pods: u64,
+    /// When the newest of them was made, in seconds since 1970.
+    pub newest: i64,
     /// For each entry and part of `allow` that did something, the fields with their values.
     pub needed: BTreeMap<(usize, usize), BTreeMap<String, BTreeSet<String>>>,
 }
@@ -73,18 +75,26 @@ pub struct Saved {
 pub struct Uses {
     numbers: HashMap<Use, u32>,
     known: Vec<Use>,
-    pods: HashMap<Box<str>, Box<[u32]>>,
+    pods: HashMap<Box<str>, Pod>,
+    /// The exemptions (uid and generation) that every pod was judged with.
+    complete: HashSet<(String, i64)>,
+}
+
+#[derive(Debug)]
+struct Pod {
+    made: i64,
+    uses: Box<[u32]>,
 }
 
 impl Uses {
-    /// What exemptions do for a pod now.
-    pub fn put(&mut self, uid: &str, uses: &[Use]) {
+    /// What exemptions do for a pod now, that was made so many seconds after 1970.
+    pub fn put(&mut self, uid: &str, made: i64, uses: &[Use]) {
         if uses.is_empty() {
             self.pods.remove(uid);
             return;
         }
-        let numbers = uses.iter().map(|one| self.number(one)).collect();
-        self.pods.insert(uid.into(), numbers);
+        let uses = uses.iter().map(|one| self.number(one)).collect();
+        self.pods.insert(uid.into(), Pod { made, uses });
     }
 
     /// A pod is gone.
@@ -92,15 +102,21 @@ impl Uses {
         self.pods.remove(uid);
     }
 
-    /// Only these pods are there. What no pod uses any more is forgotten.
-    pub fn retain(&mut self, seen: &HashSet<Box<str>>) {
+    /// Only these pods are there, and each was judged with these exemptions. What no pod uses any more is forgotten.
+    pub fn complete(&mut self, seen: &HashSet<Box<str>>, exemptions: &[Arc<Origin>]) {
         self.pods.retain(|uid, _| seen.contains(uid));
         let old = std::mem::take(self);
-        for (uid, numbers) in old.pods {
+        for (uid, pod) in old.pods {
             let uses: Vec<Use> =
-                numbers.iter().filter_map(|number| old.known.get(*number as usize)).cloned().collect();
-            self.put(&uid, &uses);
+                pod.uses.iter().filter_map(|number| old.known.get(*number as usize)).cloned().collect();
+            self.put(&uid, pod.made, &uses);
         }
+        self.complete = exemptions.iter().map(|origin| (origin.uid.clone(), origin.generation)).collect();
+    }
+
+    /// Whether every pod was judged with this version of an exemption, so that what is known of it is all.
+    pub fn is_complete(&self, exemption: &Origin) -> bool {
+        self.complete.contains(&(exemption.uid.clone(), exemption.generation))
     }
 
     /// What each exemption is good for, by its uid and generation. One that does nothing is not there.
@@ -108,9 +124,9 @@ impl Uses {
         let key = |one: &Use| (one.exemption.uid.clone(), one.exemption.generation);
         let mut all: HashMap<(String, i64), Saved> = HashMap::new();
         let mut used: HashSet<u32> = HashSet::new();
-        for numbers in self.pods.values() {
+        for pod in self.pods.values() {
             let mut exemptions = Vec::new();
-            for number in numbers {
+            for number in &pod.uses {
                 used.insert(*number);
                 let Some(one) = self.known.get(*number as usize) else { continue };
                 if !exemptions.contains(&key(one)) {
@@ -118,7 +134,9 @@ impl Uses {
                 }
             }
             for exemption in exemptions {
-                all.entry(exemption).or_default().pods += 1;
+                let saved = all.entry(exemption).or_default();
+                saved.pods += 1;
+                saved.newest = saved.newest.max(pod.made);
             }
         }
         for one in used.iter().filter_map(|number| self.known.get(*number as usize)) {

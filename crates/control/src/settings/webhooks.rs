@@ -1,10 +1,12 @@
 //! Settings of the webhook configurations and of the swap.
 
+use std::time::Duration;
+
 use clap::{Args, ValueEnum};
 use meshward_mesh::SwapOptions;
 use serde_json::{Value, json};
 
-use super::values::{Validators, WaitExit, WaitUser};
+use super::values::{Validators, WaitExit, WaitUser, duration};
 
 /// What the API server does with a request when nobody answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum)]
@@ -41,6 +43,10 @@ pub struct Webhooks {
     /// Let requests through whenever nobody answers, whatever policies say about their failure
     #[arg(long, env = "MESHWARD_FORCE_IGNORE")]
     pub force_ignore: bool,
+    /// How long after we are ready new webhooks still let requests through when nobody answers: until the API server has
+    /// learnt where we are
+    #[arg(long, env = "MESHWARD_WARM_UP", default_value = "10s", value_parser = duration, value_name = "TIME")]
+    pub warm_up: Duration,
     /// ClusterRole of ours that owns the webhook configurations, so that they go with it; by default our namespace
     #[arg(long, env = "MESHWARD_CLUSTER_ROLE", value_name = "NAME")]
     pub cluster_role: Option<String>,

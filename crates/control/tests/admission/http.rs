@@ -70,37 +70,25 @@ async fn bodies_that_are_no_review_are_refused() {
     );
 }
 
+fn build(method: Method, path: &str, kind: Option<&str>, body: Body) -> Request<Body> {
+    let request = Request::builder().method(method).uri(path);
+    let request = kind.into_iter().fold(request, |request, kind| request.header(header::CONTENT_TYPE, kind));
+    request.body(body).unwrap()
+}
+
 #[tokio::test]
 async fn the_rest_of_http_is_refused_in_plain_words() {
     let world = World::new(Made::default());
-    let build = |method: Method, path: &str, kind: Option<&str>, body: Body| {
-        let mut request = Request::builder().method(method).uri(path);
-        if let Some(kind) = kind {
-            request = request.header(header::CONTENT_TYPE, kind);
-        }
-        request.body(body).unwrap()
-    };
     let json = Some("application/json");
+    let posted = |path: &str| build(Method::POST, path, json, Body::from(review()));
     let table = [
         (build(Method::GET, PATHS[0], json, Body::empty()), 405, "found GET, accepted: POST"),
         (build(Method::PUT, PATHS[4], json, Body::from(review())), 405, "found PUT, accepted: POST"),
-        (build(Method::POST, "/", json, Body::from(review())), 404, "there is no webhook \"/\""),
-        (
-            build(Method::POST, "/validate/policies/maybe", json, Body::from(review())),
-            404,
-            "/validate/policies/maybe",
-        ),
-        (
-            build(Method::POST, "/validate/policies/fail/31", json, Body::from(review())),
-            404,
-            "there is no webhook",
-        ),
-        (
-            build(Method::POST, "/validate/policies/fail/1/2", json, Body::from(review())),
-            404,
-            "there is no webhook",
-        ),
-        (build(Method::POST, "/validate/objects/", json, Body::from(review())), 404, "there is no webhook"),
+        (posted("/"), 404, "there is no webhook \"/\""),
+        (posted("/validate/policies/maybe"), 404, "/validate/policies/maybe"),
+        (posted("/validate/policies/fail/31"), 404, "there is no webhook"),
+        (posted("/validate/policies/fail/1/2"), 404, "there is no webhook"),
+        (posted("/validate/objects/"), 404, "there is no webhook"),
         (build(Method::POST, PATHS[0], None, Body::from(review())), 415, "found Content-Type \"\""),
         (
             build(Method::POST, PATHS[0], Some("text/plain"), Body::from(review())),
@@ -112,17 +100,9 @@ async fn the_rest_of_http_is_refused_in_plain_words() {
             200,
             "7a",
         ),
-        (
-            build(Method::POST, "/validate/objects?timeout=soon", json, Body::from(review())),
-            400,
-            "timeout=soon",
-        ),
-        (
-            build(Method::POST, "/validate/objects?timeout=-3s", json, Body::from(review())),
-            400,
-            "a duration such as 10s",
-        ),
-        (build(Method::POST, "/validate/objects?timeout=5s", json, Body::from(review())), 200, "7a"),
+        (posted("/validate/objects?timeout=soon"), 400, "timeout=soon"),
+        (posted("/validate/objects?timeout=-3s"), 400, "a duration such as 10s"),
+        (posted("/validate/objects?timeout=5s"), 200, "7a"),
     ];
     for (request, status, text) in table {
         let told = format!("{} {}", request.method(), request.uri());

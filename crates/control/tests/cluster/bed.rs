@@ -80,7 +80,7 @@ impl Bed {
         let child = self
             .command()
             .args(["--listen", &backend.webhooks.to_string(), "--admin-listen", &backend.admin.to_string()])
-            .args(["--pod-name", name, "--lease-duration", "3s", "--log-format", "text"])
+            .args(["--pod-name", name, "--log-format", "text"])
             .args(arguments)
             .stderr(Stdio::from(log))
             .spawn()
@@ -121,6 +121,11 @@ impl Bed {
         all
     }
 
+    /// The usual names of what is there.
+    pub(crate) async fn names(&self) -> Vec<String> {
+        self.configurations().await.into_iter().map(|(name, _)| name).collect()
+    }
+
     pub(crate) async fn configuration(&self, usual: &str) -> Option<Value> {
         self.configurations().await.into_iter().find(|(name, _)| name == usual).map(|(_, object)| object)
     }
@@ -152,8 +157,7 @@ impl Bed {
         for name in [&self.name, &self.shop] {
             drop(api.delete(name, &DeleteParams::default()).await);
         }
-        let left = self.configurations().await;
-        assert!(left.is_empty(), "{left:?}");
+        assert_eq!(self.names().await, [] as [&str; 0]);
     }
 }
 

@@ -5,6 +5,8 @@
 
 mod balancer;
 mod bed;
+mod files;
 mod load;
 mod rotation;
+mod scan;
 mod webhooks;

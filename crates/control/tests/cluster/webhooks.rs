@@ -78,36 +78,45 @@ async fn a_leader_that_is_told_to_takes_its_webhooks_with_it() {
     let (remove, more) = (["--remove-webhooks-on-exit", "--drain-delay", "0s"], ["--drain-delay", "0s"]);
     let mut only = bed.replica("only", &remove).await;
     bed.balancer.ready(1).await;
-    assert!(!bed.configurations().await.is_empty());
+    assert!(!bed.names().await.is_empty());
     assert_eq!(only.terminate().await, 0);
-    assert_eq!(bed.configurations().await, []);
+    assert_eq!(bed.names().await, [] as [&str; 0]);
     // One that is not told leaves them: there is another replica, or will be.
     let mut next = bed.replica("next", &more).await;
     bed.balancer.remove(only.backend);
     bed.balancer.ready(1).await;
-    let before = bed.configurations().await.len();
+    let before = bed.names().await;
     assert_eq!(next.terminate().await, 0);
-    assert_eq!((bed.configurations().await.len(), before > 0), (before, true));
+    assert_eq!((bed.names().await, before.is_empty()), (before, false));
     uninstall(&bed).await;
     bed.end().await;
 }
 
 /// Replicas still run, and must not bring back what was taken away.
-async fn uninstall(bed: &Bed) {
+pub(crate) async fn uninstall(bed: &Bed) {
     let ended = tokio::time::timeout(SOON, bed.command().arg("uninstall").output()).await.unwrap().unwrap();
     assert!(ended.status.success(), "{ended:?}");
     for _ in 0..20 {
-        assert_eq!(bed.configurations().await.len(), 0);
+        assert_eq!(bed.names().await, [] as [&str; 0]);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// Whether a configuration lets requests through when nobody answers.
+async fn lets_through(bed: &Bed) -> bool {
+    let found = bed.configuration("meshward-swap").await.unwrap();
+    found["webhooks"][0]["failurePolicy"] == "Ignore"
 }
 
 #[tokio::test]
 async fn another_leads_when_the_leader_is_killed_and_none_is_missed_in_a_rollout() {
     let Some(bed) = Bed::or_skip("leads").await else { return };
-    let fail = ["--swap-failure", "fail", "--drain-delay", "2s"];
+    let fail = ["--swap-failure=fail", "--drain-delay=2s", "--warm-up=2s", "--lease-duration=4s"];
     let (first, second) = (bed.replica("first", &fail).await, bed.replica("second", &fail).await);
     bed.balancer.ready(2).await;
+    // Nothing is refused before the API server can reach us.
+    assert!(lets_through(&bed).await);
+    eventually("the failure policy", async || !lets_through(&bed).await).await;
 
     // A rollout: each replica is replaced in turn, the leader among them.
     let load = Load::start(&bed);
@@ -142,7 +151,7 @@ async fn another_leads_when_the_leader_is_killed_and_none_is_missed_in_a_rollout
         found["webhooks"].as_array().is_some_and(|webhooks| !webhooks.is_empty())
     };
     eventually("its repair", whole).await;
-    assert!(replicas[0].metrics().await.contains("action=\"repaired\""));
+    assert!(replicas[0].metrics().await.contains("meshward_webhook_configuration_writes_total{"));
     let load = Load::start(&bed);
     eventually("pods admitted", async || load.admitted() > 20).await;
     let (_, failed) = load.end().await;

@@ -7,9 +7,11 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use meshward_redirect::RuleSet;
 use meshward_redirect::dialect::{self, InvalidOption, Surroundings};
 use meshward_redirect::keep::Keeper;
-use meshward_redirect::netns::{EnterNetNs, GuardError, NetNs, NetNsId, OpenNetNs, guard};
+use meshward_redirect::net::Family;
+use meshward_redirect::netns::{EnterNetNs, GuardError, NetNs, NetNsId, OpenNetNs, guard_and};
 use meshward_redirect::program::{self, Fate, LockState, Options, ProgramError, Programmed};
 use meshward_redirect::rtnl::{RouteError, RouteSocket};
 
@@ -54,6 +56,10 @@ pub(super) struct Hold {
     namespace: NetNs,
     expected: Vec<IpAddr>,
     keeper: Option<Keeper>,
+    /// From the one time that the namespace was entered to look whose it is, until they are used: each time takes a
+    /// thread, and on a busy node its turn.
+    route: Option<RouteSocket>,
+    gate: Option<OwnedFd>,
 }
 
 /// What putting rules in force came to.
@@ -86,8 +92,8 @@ impl Hold {
     /// Opens the namespace at `path`, unless it must not be touched.
     pub(super) fn open(path: &Path, expected: Vec<IpAddr>) -> Result<Self, HoldError> {
         let namespace = NetNs::open(path)?;
-        guard(&namespace, &expected)?;
-        Ok(Self { namespace, expected, keeper: None })
+        let (route, gate) = guard_and(&namespace, &expected, gate::socket)?;
+        Ok(Self { namespace, expected, keeper: None, route: Some(route), gate: gate.ok() })
     }
 
     /// The pod's addresses, of which the namespace has to hold one.
@@ -107,30 +113,22 @@ impl Hold {
     }
 
     /// Opens the gate.
-    pub(super) fn bind_gate(&self) -> Result<UnixListener, OpenGate> {
-        gate::bind(&self.namespace)
+    pub(super) fn bind_gate(&mut self) -> Result<UnixListener, OpenGate> {
+        match self.gate.take().map(gate::listen) {
+            Some(Ok(listener)) => Ok(listener),
+            // Inside it can be told who has the name.
+            Some(Err(_)) | None => gate::bind(&self.namespace),
+        }
     }
 
     /// Programs, reads back, locks, and listens for changes from then on.
     pub(super) fn put(&mut self, wish: &Wish, lock: program::Options, now: String) -> Result<Put, HoldError> {
         let start = Instant::now();
-        let look = || Ok::<_, RouteError>((RouteSocket::open()?.global_addresses()?, gate::ways_out()));
-        let (addresses, ways_out) = self.namespace.run(look)??;
-        let surroundings = Surroundings::of(&addresses);
-        let rules = dialect::build(wish.mesh, &wish.settings, surroundings)?.rules;
+        let again = self.keeper.is_some();
+        let (rules, done, ways_out) = self.write(wish, lock)?;
+        let took = start.elapsed();
         let place = Place { addresses: &self.expected, ways_out: &ways_out, wait: wish.wait };
         let (fingerprint, proofs) = (rules.fingerprint(), gate::proofs(&rules, place));
-        let again = self.keeper.is_some();
-        let done = match &mut self.keeper {
-            Some(keeper) => keeper.replace(rules)?,
-            None => {
-                let options = Options { expect_ips: self.expected.clone(), ..lock };
-                let (keeper, done) = Keeper::start(self.namespace.clone(), rules, options)?;
-                self.keeper = Some(keeper);
-                done
-            }
-        };
-        let took = start.elapsed();
         let changes = self.changes()?;
         let rules = InForce {
             identity: wish.identity.clone(),
@@ -143,6 +141,30 @@ impl Hold {
             warnings: remarks(&done),
         };
         Ok(Put { rules, proofs, changed: done.changed, again, took, changes })
+    }
+
+    /// The rules that come of a wish here, in force, with what was done for that and the families that have a way out.
+    fn write(&mut self, wish: &Wish, lock: Options) -> Result<(RuleSet, Programmed, Vec<Family>), HoldError> {
+        let rules = |addresses: &[IpAddr]| {
+            dialect::build(wish.mesh, &wish.settings, Surroundings::of(addresses)).map(|built| built.rules)
+        };
+        if let Some(keeper) = &mut self.keeper {
+            let look = || Ok::<_, RouteError>((RouteSocket::open()?.global_addresses()?, gate::ways_out()));
+            let (addresses, ways_out) = self.namespace.run(look)??;
+            let rules = rules(&addresses)?;
+            let done = keeper.replace(rules.clone())?;
+            return Ok((rules, done, ways_out));
+        }
+        let addresses = match self.route.take() {
+            Some(mut route) => route.global_addresses()?,
+            None => self.namespace.run(|| RouteSocket::open()?.global_addresses())??,
+        };
+        let rules = rules(&addresses)?;
+        let options = Options { expect_ips: self.expected.clone(), ..lock };
+        let (keeper, done, ways_out) =
+            Keeper::start_and(self.namespace.clone(), rules.clone(), options, gate::ways_out)?;
+        self.keeper = Some(keeper);
+        Ok((rules, done, ways_out))
     }
 
     /// A second descriptor of the socket that changes are told at: the first one lives in the keeper.

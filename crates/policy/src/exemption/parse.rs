@@ -1,6 +1,7 @@
 //! From a manifest to an exemption. Everything that is wrong is told at once, with its place.
 
 use super::allow::Allow;
+use super::around::Names;
 use super::error::ExemptionError;
 use super::near::moment;
 use super::preset::{self, Preset};
@@ -265,7 +266,8 @@ fn entry(written: &spec::Entry, path: &str, errors: &mut Errors) -> Option<Entry
 fn containers(written: &spec::Containers, path: &str, errors: &mut Errors) -> Option<ContainerSelector> {
     if *written == spec::Containers::default() {
         let error = ExemptionError::new(path, "", "no selector, so that every container is meant");
-        errors.push(error.accepting(["names", "kinds", "images", "command", "args"]));
+        errors
+            .push(error.accepting(["names", "kinds", "images", "command", "args", "env", "mounts", "hooks"]));
         return None;
     }
     let list = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
@@ -304,5 +306,8 @@ fn containers(written: &spec::Containers, path: &str, errors: &mut Errors) -> Op
         images,
         command: written.command.as_deref().map(Words::new),
         args: written.args.as_deref().map(Words::new),
+        env: written.env.as_deref().map(Names::new),
+        mounts: written.mounts.as_deref().map(Names::new),
+        hooks: written.hooks.as_deref().map(Names::new),
     })
 }

@@ -1,7 +1,9 @@
 //! The privileged containers of the meshes in the exact shapes in which their injectors write them, for clusters that
 //! keep them. Each preset is one entry of an exemption: a row of this table and the images of the cluster.
 //!
-//! What is not looked at, as in any exemption: the environment and the mounts of the container.
+//! The environment and the mounts are part of the shape: whoever may add a variable of the loader's, or lay a file where
+//! the program reads one, runs something else with the container's privileges. Where a mesh lets its users name variables
+//! themselves (Istio's proxyMetadata), all are allowed but those that choose what is loaded or run.
 
 use super::spec::{Allow, Containers, Entry};
 
@@ -26,6 +28,12 @@ pub struct Preset {
     pub command: &'static [&'static str],
     /// Its arguments.
     pub args: &'static [&'static str],
+    /// The variables that it may have, and with `!` those it may not.
+    pub env: &'static [&'static str],
+    /// Where something may be mounted in it.
+    pub mounts: &'static [&'static str],
+    /// What its probes and lifecycle hooks may run.
+    pub hooks: &'static [&'static str],
     /// What it needs.
     pub allow: &'static [PresetAllow],
 }
@@ -109,6 +117,8 @@ const ISTIO_ARGS: &[&str] = &["istio-iptables", "..."];
 const LINKERD_IMAGES: &[&str] = &["cr.l5d.io/linkerd/proxy", "ghcr.io/linkerd/proxy"];
 const LINKERD_COMMAND: &[&str] = &["/usr/lib/linkerd/linkerd2-proxy-init"];
 const LINKERD_TEMPLATE: &str = "linkerd/linkerd2 charts/partials/templates/_proxy-init.tpl";
+/// Which iptables it runs may be chosen, a program elsewhere than on its path may not.
+const LINKERD_ARGS: &[&str] = &["...", "!--firewall-*bin-path */*", "!--firewall-*bin-path=*/*"];
 const CONSUL_IMAGES: &[&str] = &[
     "docker.io/hashicorp/consul-k8s-control-plane",
     "registry.connect.redhat.com/hashicorp/consul-k8s-control-plane",
@@ -116,6 +126,29 @@ const CONSUL_IMAGES: &[&str] = &[
 const CONSUL_NAMES: &[&str] = &["consul-connect-inject-init", "consul-connect-inject-init-*"];
 const CONSUL_COMMAND: &[&str] = &["/bin/sh", "-ec", "consul-k8s-control-plane connect-init *"];
 const CONSUL_SOURCE: &str = "hashicorp/consul-k8s control-plane/connect-inject/webhook/container_init.go";
+
+/// Where admission mounts what it issues: the token of the service account, and those of clouds.
+const TOKENS: &str = "/var/run/secrets/*";
+/// Any variable but those that choose which program or library is loaded: of the dynamic loader and the C library, of
+/// iptables and of the shell.
+const ISTIO_ENV: &[&str] = &[
+    "*",
+    "!LD_*",
+    "!GLIBC_*",
+    "!GCONV_PATH",
+    "!LOCPATH",
+    "!PATH",
+    "!HOME",
+    "!ENV",
+    "!BASH_ENV",
+    "!XTABLES_LIBDIR",
+    "!IPTABLES_LIB_DIR",
+    "!IP6TABLES_LIB_DIR",
+];
+const ISTIO_PROXY_MOUNTS: &[&str] = &[TOKENS, "/etc/istio/*", "/etc/certs", "/var/lib/istio/*"];
+/// Variables that clouds add to every container for their own clients.
+const AWS: &str = "AWS_*";
+const AZURE: &str = "AZURE_*";
 
 /// An init container of istio.
 const ISTIO: Preset = Preset {
@@ -128,6 +161,9 @@ const ISTIO: Preset = Preset {
     kinds: &["init"],
     command: &[],
     args: ISTIO_ARGS,
+    env: ISTIO_ENV,
+    mounts: &[TOKENS],
+    hooks: &[],
     allow: &[BOTH, AS_ROOT, ROOT, NO_SECCOMP],
 };
 
@@ -141,7 +177,10 @@ const LINKERD: Preset = Preset {
     names: &["linkerd-init"],
     kinds: &["init"],
     command: LINKERD_COMMAND,
-    args: &["..."],
+    args: LINKERD_ARGS,
+    env: &[AWS, AZURE],
+    mounts: &["/run", TOKENS],
+    hooks: &[],
     allow: &[BOTH, KEPT],
 };
 
@@ -156,6 +195,19 @@ const CONSUL: Preset = Preset {
     kinds: &["init"],
     command: CONSUL_COMMAND,
     args: &[],
+    env: &[
+        "CONSUL_*",
+        "POD_NAME",
+        "POD_NAMESPACE",
+        "NODE_NAME",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "NO_PROXY",
+        AWS,
+        AZURE,
+    ],
+    mounts: &["/consul/connect-inject", "/consul/userconfig/*", TOKENS],
+    hooks: &[],
     allow: &[ADMIN, KEPT, AS_ROOT, ROOT, NO_SECCOMP, ESCALATION_UNSET],
 };
 
@@ -183,6 +235,8 @@ pub static PRESETS: [Preset; 11] = [
         names: &["istio-proxy"],
         kinds: &["sidecar", "regular"],
         args: &["proxy", "sidecar", "..."],
+        mounts: ISTIO_PROXY_MOUNTS,
+        hooks: &["pilot-agent wait", "pilot-agent request --debug-port=* POST drain"],
         allow: &[ADMIN, AS_ROOT, ROOT, NO_SECCOMP],
         ..ISTIO
     },
@@ -209,13 +263,17 @@ pub static PRESETS: [Preset; 11] = [
     Preset {
         name: "kuma-init",
         mesh: "kuma",
-        about: "kuma-init, which runs kumactl install transparent-proxy",
+        about: "kuma-init, which runs kumactl install transparent-proxy. It reads an annotation of the pod, which may name \
+                the programs that it runs: whoever writes pods in these namespaces can make it run theirs",
         source: "kumahq/kuma pkg/plugins/runtime/k8s/webhooks/injector/injector.go",
         images: &["docker.io/kumahq/kuma-init", "docker.io/kong/kuma-init"],
         names: &["kuma-init"],
         kinds: &["init"],
         command: &["/usr/bin/kumactl", "install", "transparent-proxy"],
         args: &["..."],
+        env: &["XTABLES_LOCKFILE", AWS, AZURE],
+        mounts: &["/tmp", "/tmp/transparent-proxy/base", TOKENS],
+        hooks: &[],
         allow: &[BOTH, MAYBE_ROOT, ROOT, NO_SECCOMP, ESCALATION_UNSET],
     },
     CONSUL,
@@ -256,6 +314,9 @@ impl Preset {
                 images: Some(images),
                 command: Some(texts(self.command)),
                 args: Some(texts(self.args)),
+                env: Some(texts(self.env)),
+                mounts: Some(texts(self.mounts)),
+                hooks: Some(texts(self.hooks)),
             }),
         }
     }

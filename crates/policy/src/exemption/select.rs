@@ -1,5 +1,6 @@
 //! Which containers an entry is about. Every part that is set must hold for one and the same container.
 
+use super::around::{self, Names, is_plain};
 use super::near::Miss;
 use crate::image::{ImagePattern, normalise};
 use crate::pss::{Container, ContainerKind};
@@ -20,6 +21,9 @@ pub enum Trait {
     Image,
     Command,
     Args,
+    Env,
+    Mounts,
+    Hooks,
     OtherContainers,
     Field,
     Value,
@@ -37,6 +41,9 @@ impl fmt::Display for Trait {
             Trait::Image => "image",
             Trait::Command => "command",
             Trait::Args => "args",
+            Trait::Env => "env",
+            Trait::Mounts => "mounts",
+            Trait::Hooks => "hooks",
             Trait::OtherContainers => "other containers",
             Trait::Field => "field",
             Trait::Value => "value",
@@ -52,34 +59,52 @@ pub(super) struct ContainerSelector {
     pub(super) images: Vec<ImagePattern>,
     pub(super) command: Option<Words>,
     pub(super) args: Option<Words>,
+    pub(super) env: Option<Names>,
+    pub(super) mounts: Option<Names>,
+    pub(super) hooks: Option<Names>,
 }
+
+/// What surrounds a container, each with what a selector does not allow of it.
+type Surroundings<'s> = [(Trait, &'s Option<Names>, fn(&Container<'_>, &Names) -> Vec<String>); 3];
 
 /// A list of words, each a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Words {
     patterns: Vec<String>,
+    /// What no word may be, nor two that follow each other with a space between them: an option and its value.
+    forbidden: Vec<String>,
     /// Whether further words may follow.
     open: bool,
 }
 
 impl Words {
     pub(super) fn new(written: &[String]) -> Words {
-        match written.split_last() {
-            Some((last, rest)) if last == "..." => Words { patterns: rest.to_vec(), open: true },
-            _ => Words { patterns: written.to_vec(), open: false },
-        }
+        let (forbidden, mut patterns): (Vec<_>, Vec<_>) =
+            written.iter().cloned().partition(|word| word.starts_with('!'));
+        let open = patterns.last().is_some_and(|last| last == "...");
+        patterns.truncate(patterns.len() - usize::from(open));
+        let forbidden = forbidden.iter().map(|word| word[1..].to_owned()).collect();
+        Words { patterns, forbidden, open }
     }
 
     fn matches(&self, words: &[&str]) -> bool {
         let enough =
             if self.open { words.len() >= self.patterns.len() } else { words.len() == self.patterns.len() };
-        enough && self.patterns.iter().zip(words).all(|(pattern, word)| word_matches(pattern, word))
+        let pairs = || words.windows(2).map(|pair| pair.join(" "));
+        let is_forbidden = |pattern: &String| {
+            words.iter().any(|word| wildcard::matches(pattern, word))
+                || pairs().any(|pair| wildcard::matches(pattern, &pair))
+        };
+        enough
+            && self.patterns.iter().zip(words).all(|(pattern, word)| word_matches(pattern, word))
+            && !self.forbidden.iter().any(is_forbidden)
     }
 
     fn text(&self) -> String {
         let open = if self.open { vec!["..."] } else { Vec::new() };
-        let words: Vec<&str> = self.patterns.iter().map(String::as_str).chain(open).collect();
-        list(&words)
+        let forbidden = self.forbidden.iter().map(|word| format!("!{word}"));
+        let words = self.patterns.iter().cloned().chain(open.into_iter().map(str::to_owned)).chain(forbidden);
+        format!("[{}]", words.collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -89,12 +114,18 @@ fn word_matches(pattern: &str, word: &str) -> bool {
     if !wildcard::is_pattern(pattern) {
         return pattern == word;
     }
-    let joined = word.replace("\\\n", " ");
-    let plain = !joined.contains([';', '&', '|', '<', '>', '`', '\n', '\r']) && !joined.contains("$(");
-    plain && wildcard::matches(pattern, word)
+    is_plain(word) && wildcard::matches(pattern, word)
 }
 
 impl ContainerSelector {
+    fn surroundings(&self) -> Surroundings<'_> {
+        [
+            (Trait::Env, &self.env, around::other_variables),
+            (Trait::Mounts, &self.mounts, around::other_mounts),
+            (Trait::Hooks, &self.hooks, around::other_commands),
+        ]
+    }
+
     /// Whether the selector is about a container; where it is not, each part that does not hold is added.
     pub(super) fn misses(&self, container: &Container<'_>, found: &mut Vec<Miss>) {
         let mut unless = |holds: bool, part: Trait, is: &dyn Fn() -> String, wanted: &dyn Fn() -> String| {
@@ -136,6 +167,11 @@ impl ContainerSelector {
                 &|| words.text(),
             );
         }
+        for (part, names, others) in self.surroundings() {
+            let Some(names) = names else { continue };
+            let other = others(container, names);
+            unless(other.is_empty(), part, &|| other.join(", "), &|| names.to_string());
+        }
     }
 
     /// Whether the selector is about a container, without reasons.
@@ -148,6 +184,9 @@ impl ContainerSelector {
                 || self.names.iter().any(|name| wildcard::matches(name, container.name)))
             && words("command", &self.command)
             && words("args", &self.args)
+            && self.surroundings().iter().all(|(_, names, others)| {
+                names.as_ref().is_none_or(|names| others(container, names).is_empty())
+            })
             && (self.images.is_empty() || self.images.iter().any(|image| image.matches(container.image())))
     }
 }

@@ -134,12 +134,24 @@ pub struct Containers {
     #[cfg_attr(feature = "schema", schemars(length(min = 1), inner(length(min = 1))))]
     pub images: Option<Vec<String>>,
     /// The container's `command`, word by word; `[]` for a container that has none. `...` as the last word stands for
-    /// any further ones.
+    /// any further ones. `!` before a pattern forbids it of every word, and of two that follow each other with a space
+    /// between them: `"!--path */*"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Vec<String>>,
     /// The container's `args`, in the same way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub args: Option<Vec<String>>,
+    /// Names or patterns of the variables that its environment may have; `[]` for none. `!` before one forbids it.
+    /// `envFrom` brings names that the pod does not tell and fits `["*"]` alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env: Option<Vec<String>>,
+    /// Paths or patterns of what may be mounted in it; `[]` for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mounts: Option<Vec<String>>,
+    /// Commands that its probes and lifecycle hooks may run in it, the words of each with a space between them, or
+    /// patterns; `[]` for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hooks: Option<Vec<String>>,
 }
 
 /// What is allowed.

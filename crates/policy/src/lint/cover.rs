@@ -187,6 +187,9 @@ fn containers_cover(wider: Option<&ContainersSpec>, containers: Option<&Containe
         && list_covers(wide.kinds.as_deref(), own.kinds.as_deref())
         && (wide.command.is_none() || wide.command == own.command)
         && (wide.args.is_none() || wide.args == own.args)
+        && (wide.env.is_none() || wide.env == own.env)
+        && (wide.mounts.is_none() || wide.mounts == own.mounts)
+        && (wide.hooks.is_none() || wide.hooks == own.hooks)
 }
 
 /// The same pattern, or the same repository without a tag or digest.

@@ -11,11 +11,14 @@ use super::documents::{Kind, kind};
 use super::exemption::spec;
 use super::table::{SAVES_NOTHING, WIDER_THAN_NEEDED};
 use super::{Finding, Given, Report, namespaces, text};
-use crate::exemption::{AllowSpec, Exemption, Who, apply, slip, value_of};
+use crate::exemption::{AllowSpec, Exemption, Who, apply, field_has_name, fields_of, slip, value_of};
 use crate::pss::{Field, Level, LevelVersion, evaluate, extract};
 
 /// Fields with the values that are needed of each; `None` for a field that has none to choose from.
 type Needed = BTreeMap<String, Option<BTreeSet<String>>>;
+
+/// Who is spoken of.
+const GIVEN: &str = "the given resources";
 
 pub(super) fn check(given: &Given<'_>, findings: &mut Vec<Finding>) {
     for (document, object) in given.documents.iter().enumerate() {
@@ -56,7 +59,7 @@ fn exemption(given: &Given<'_>, object: &Value, report: &mut Report<'_>) {
             single["spec"]["entries"][0]["allow"] = json!(narrowed);
             let same = Exemption::parse(&single).is_ok_and(|exemption| saved(given, &exemption).1 == count);
             if same && is_wider(allow, &needed) {
-                report.add(&WIDER_THAN_NEEDED, path, told(&allow.control, &needed), "the allow below");
+                report.add(&WIDER_THAN_NEEDED, path, told(GIVEN, &allow.control, &needed), "the allow below");
                 report.fixed(json!(narrowed));
             }
         }
@@ -118,18 +121,28 @@ fn is_wider(allow: &AllowSpec, needed: &Needed) -> bool {
     allow.field.is_none() || open || allow.values.iter().flatten().any(idle)
 }
 
+/// What of a part of an exemption pods need, in one sentence, if that is less than it allows. `needed` has the fields of
+/// the control with the values that they have in pods, `unset` where they have none.
+pub fn wider_than(allow: &AllowSpec, needed: &BTreeMap<String, BTreeSet<String>>) -> Option<String> {
+    let fields = fields_of(&allow.control);
+    let of = |(name, values): (&String, &BTreeSet<String>)| {
+        let field = fields.iter().find(|field| field_has_name(field, name));
+        let values = field.is_none_or(|field| has_values(field)).then(|| values.clone());
+        (name.clone(), values)
+    };
+    let needed: Needed = needed.iter().map(of).collect();
+    (!needed.is_empty() && is_wider(allow, &needed)).then(|| told("pods", &allow.control, &needed))
+}
+
 /// The needed values in one sentence.
-fn told(control: &str, needed: &Needed) -> String {
+fn told(who: &str, control: &str, needed: &Needed) -> String {
     let of = |(field, values): (&String, &Option<BTreeSet<String>>)| match values {
         None => field.clone(),
         Some(values) => {
             format!("{field} [{}]", values.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
         }
     };
-    format!(
-        "of {control}, the given resources need only {}",
-        needed.iter().map(of).collect::<Vec<_>>().join("; ")
-    )
+    format!("of {control}, {who} need only {}", needed.iter().map(of).collect::<Vec<_>>().join("; "))
 }
 
 pub(crate) fn namespace_of(resource: &Value) -> &str {

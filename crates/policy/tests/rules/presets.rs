@@ -66,6 +66,12 @@ fn container<'v>(object: &'v mut Value, base: &str, list: &str, index: usize) ->
     object.pointer_mut(&format!("{base}/spec/{list}/{index}")).unwrap()
 }
 
+fn push(container: &mut Value, list: &str, element: Value) {
+    let mut elements = container[list].as_array().cloned().unwrap_or_default();
+    elements.push(element);
+    container[list] = Value::Array(elements);
+}
+
 /// Changes to the container, each with the part of the preset that it breaks.
 fn near(object: &Value, base: &str, list: &str, index: usize) -> Vec<(&'static str, Value, Option<Trait>)> {
     let mut changed = Vec::new();
@@ -83,6 +89,24 @@ fn near(object: &Value, base: &str, list: &str, index: usize) -> Vec<(&'static s
     });
     change("another name", Some(Trait::ContainerName), &|c| c["name"] = json!("istio-init-2"));
     change("another command", Some(Trait::Command), &|c| c["command"] = json!(["/bin/sh", "-c", "id"]));
+    change("a library of one's own", Some(Trait::Env), &|c| {
+        push(c, "env", json!({"name": "LD_PRELOAD", "value": "/tmp/x"}))
+    });
+    change("variables from elsewhere", Some(Trait::Env), &|c| {
+        push(c, "envFrom", json!({"configMapRef": {"name": "x"}}))
+    });
+    change("a file of one's own", Some(Trait::Mounts), &|c| {
+        push(c, "volumeMounts", json!({"name": "x", "mountPath": "/usr/local/bin"}));
+    });
+    change("a device", Some(Trait::Mounts), &|c| {
+        push(c, "volumeDevices", json!({"name": "x", "devicePath": "/dev/x"}))
+    });
+    change("a hook", Some(Trait::Hooks), &|c| {
+        c["lifecycle"]["postStart"] = json!({"exec": {"command": ["pilot-agent", "wait; id"]}});
+    });
+    change("a probe that runs", Some(Trait::Hooks), &|c| {
+        c["livenessProbe"] = json!({"exec": {"command": ["id"]}})
+    });
     change("privileged", None, &security("privileged", json!(true)));
     change("another field", None, &security("procMount", json!("Unmasked")));
     change("one more capability", Some(Trait::Value), &|c| {

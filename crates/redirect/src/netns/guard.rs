@@ -44,12 +44,24 @@ pub enum GuardError {
 /// Refuses the node's namespace and our own; with `expected` addresses also every namespace that holds none of them.
 /// Where `/proc/1` is not readable (another user's), only our own namespace is compared.
 pub fn guard(namespace: &NetNs, expected: &[IpAddr]) -> Result<(), GuardError> {
+    if expected.is_empty() { refuse_own(namespace) } else { guard_and(namespace, expected, || ()).map(drop) }
+}
+
+/// The same, and `open` runs in the namespace, which is entered once for both. What `open` did there has to be undone by
+/// dropping its result, since the guard may still refuse. With it comes the routing socket that the guard has used.
+///
+/// # Errors
+/// As [`guard`].
+pub fn guard_and<T: Send>(
+    namespace: &NetNs,
+    expected: &[IpAddr],
+    open: impl FnOnce() -> T + Send,
+) -> Result<(RouteSocket, T), GuardError> {
     refuse_own(namespace)?;
-    if expected.is_empty() {
-        return Ok(());
-    }
-    let mut socket = namespace.run(RouteSocket::open)??;
-    expect_addresses(namespace, &mut socket, expected)
+    let (socket, opened) = namespace.run(|| (RouteSocket::open(), open()))?;
+    let mut socket = socket?;
+    expect_addresses(namespace, &mut socket, expected)?;
+    Ok((socket, opened))
 }
 
 /// Refuses the node's namespace and our own.

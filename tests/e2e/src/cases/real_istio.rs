@@ -12,10 +12,10 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// Istio's own annotation for classic sidecars; istiod's choice here is native ones.
-const NATIVE: &str = "sidecar.istio.io/nativeSidecar";
-const RESTRICTED: (&str, &str) = ("pod-security.kubernetes.io/enforce", "restricted");
+pub(super) const NATIVE: &str = "sidecar.istio.io/nativeSidecar";
+pub(super) const RESTRICTED: (&str, &str) = ("pod-security.kubernetes.io/enforce", "restricted");
 /// What the meshes' docs say to put there, so that the proxy has a name and an identity for the Service.
-const SERVICE: &str = "{apiVersion: v1, kind: Service, metadata: {name: @NAME@}, spec: {
+pub(super) const SERVICE: &str = "{apiVersion: v1, kind: Service, metadata: {name: @NAME@}, spec: {
     selector: {app: @NAME@}, ports: [{name: http, port: 80, targetPort: 8080}]}}";
 
 async fn swapped(bed: &Bed) -> Result<()> {
@@ -49,7 +49,7 @@ async fn cni_mode(bed: &Bed) -> Result<()> {
 }
 
 /// Fit for *restricted* by itself. Istio's containers name no seccomp profile, so the pod has to.
-fn workload(name: &str) -> Result<Manifest> {
+pub(super) fn workload(name: &str) -> Result<Manifest> {
     let pod = pods::plain(name)?.with(|pod| {
         pod["metadata"]["labels"]["app"] = name.into();
         pod["spec"]["securityContext"] =
@@ -59,7 +59,7 @@ fn workload(name: &str) -> Result<Manifest> {
 }
 
 /// Each calls each by its Service; the answer's own head shows the mutual TLS that the server's Envoy saw.
-async fn talk(shop: &Namespace, started: &[Pod]) -> Result<()> {
+pub(super) async fn talk(shop: &Namespace, started: &[Pod]) -> Result<()> {
     for pod in started {
         pod.ready(SOON).await?;
         pod.in_force().await?;

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use k8s_openapi::api::apps::v1::Deployment;
-use kube::Api;
-use kube::api::{Patch, PatchParams};
+use anyhow::{Result, ensure};
+use meshward_e2e::deployment::{deployment, roll_out, rolled_out};
 use meshward_e2e::{Bed, Case, Manifest, Namespace, Pod, case, until};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{SOON, pods};
 
@@ -92,39 +90,6 @@ async fn init_containers(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// `replicas` of a pod.
-fn deployment(pod: &Manifest, replicas: usize) -> Result<Manifest> {
-    let pod = pod.objects().first().context("no pod")?;
-    let labels = json!({"app": "web"});
-    let object = json!({
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels, "annotations": pod["metadata"]["annotations"]},
-                "spec": pod["spec"],
-            },
-        },
-    });
-    Manifest::parse(&object.to_string())
-}
-
-/// Waits until every replica is of the newest version and available.
-async fn rolled_out(bed: &Bed, shop: &Namespace, deadline: Duration) -> Result<()> {
-    let all: Api<Deployment> = Api::namespaced(bed.cluster().client.clone(), shop.name());
-    until("the rollout", deadline, async || {
-        let found = all.get("web").await?;
-        let wanted = found.spec.and_then(|spec| spec.replicas);
-        let status = found.status.unwrap_or_default();
-        let is_done = status.observed_generation >= found.metadata.generation
-            && [status.replicas, status.updated_replicas, status.available_replicas] == [wanted; 3];
-        ensure!(is_done, "of {wanted:?} {:?} are available: {status:?}", status.available_replicas);
-        Ok(())
-    })
-    .await
-}
-
 async fn all_in_force(shop: &Namespace, expected: usize) -> Result<Vec<Pod>> {
     let found = shop.pods("app=web").await?;
     ensure!(found.len() == expected, "there are {} pods, expected {expected}", found.len());
@@ -136,13 +101,11 @@ async fn all_in_force(shop: &Namespace, expected: usize) -> Result<Vec<Pod>> {
 
 async fn rollout(bed: &Bed) -> Result<()> {
     let shop = bed.restricted("rollout").await?;
-    shop.apply(&bed.swapped(&deployment(&pods::istio()?, 3)?).await?).await?;
-    rolled_out(bed, &shop, SOON).await?;
+    shop.apply(&bed.swapped(&deployment("web", &pods::istio()?, 3)?).await?).await?;
+    rolled_out(bed, &shop, "web", SOON).await?;
     all_in_force(&shop, 3).await?;
-    let all: Api<Deployment> = Api::namespaced(bed.cluster().client.clone(), shop.name());
-    let change = json!({"spec": {"template": {"metadata": {"annotations": {"version": "2"}}}}});
-    all.patch("web", &PatchParams::default(), &Patch::Merge(change)).await?;
-    rolled_out(bed, &shop, SOON).await?;
+    roll_out(bed, &shop, "web", "2").await?;
+    rolled_out(bed, &shop, "web", SOON).await?;
     for pod in all_in_force(&shop, 3).await? {
         ensure!(
             pod.annotation("version").await?.as_deref() == Some("2"),
@@ -162,8 +125,8 @@ async fn hundred(bed: &Bed) -> Result<()> {
             one.as_object_mut().map(|fields| fields.remove("readinessProbe"));
         }
     });
-    shop.apply(&bed.swapped(&deployment(&pod, 100)?).await?).await?;
-    rolled_out(bed, &shop, LONG).await?;
+    shop.apply(&bed.swapped(&deployment("web", &pod, 100)?).await?).await?;
+    rolled_out(bed, &shop, "web", LONG).await?;
     all_in_force(&shop, 100).await?;
     let incidents = bed.agent().metric("meshward_incidents_total", &[]).await?;
     ensure!(incidents == 0.0, "{incidents} incidents");

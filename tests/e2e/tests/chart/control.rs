@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 use meshward_control::settings::Settings;
+use meshward_control::status::ExemptionStatus;
 use meshward_policy::pss::{Level, LevelVersion, Pod, evaluate};
 use serde_json::{Value, json};
 
@@ -28,8 +29,15 @@ fn uninstalling_has_an_end() {
         let (job, control) =
             (&job["spec"]["template"]["spec"], &deployment(name)["spec"]["template"]["spec"]);
         assert_eq!(job["containers"][0]["args"], json!(["uninstall"]), "{name}");
-        for field in ["image", "env", "securityContext"] {
+        for field in ["image", "securityContext"] {
             assert_eq!(job["containers"][0][field], control["containers"][0][field], "{name}: {field}");
+        }
+        let variables = |of: &Value| -> BTreeMap<String, String> {
+            let list = of["containers"][0]["env"].as_array().unwrap();
+            list.iter().map(|one| (one["name"].to_string(), one["value"].to_string())).collect()
+        };
+        for (variable, value) in variables(job) {
+            assert_eq!(variables(control).get(&variable), Some(&value), "{name}: {variable}");
         }
         assert_eq!(job["serviceAccountName"], control["serviceAccountName"], "{name}");
         // It must not answer for the controller.
@@ -129,6 +137,7 @@ const SHAPED: &[&str] = &[
     "tls-cert",
     "tls-key",
     "ca-file",
+    "pod-security-config",
 ];
 
 /// Whatever is rendered is a setting, and takes the value.
@@ -215,10 +224,37 @@ fn the_controller_writes_nothing_but_its_own() {
     assert!(!all.contains("\"*\""), "a wildcard");
 }
 
+/// What the controller writes into a status must be defined: the API server drops what is not.
+#[test]
+fn the_status_that_is_written_is_defined() {
+    let some = || Some(vec![String::new()]);
+    let written = serde_json::to_value(ExemptionStatus {
+        pods_saved: Some(1),
+        last_used: Some(String::new()),
+        no_longer_needed: some(),
+        over_broad: some(),
+        ..ExemptionStatus::default()
+    })
+    .unwrap();
+    for definition in meshward_definitions::all() {
+        if definition.set != meshward_definitions::Set::Meshward {
+            continue;
+        }
+        let schema = &definition.object["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        let defined = schema["properties"]["status"]["properties"].as_object().unwrap();
+        for field in written.as_object().unwrap().keys() {
+            assert!(defined.contains_key(field), "{}: status.{field} is not defined", definition.name());
+        }
+        for field in defined.keys() {
+            assert!(written.get(field).is_some(), "{}: status.{field} is never written", definition.name());
+        }
+    }
+}
+
 /// The rendered definitions are those that are written from the types.
 #[test]
 fn definitions_are_rendered_as_they_are() {
-    let rendered = objects("definitions");
+    let rendered = [objects("definitions"), objects("openreports")].concat();
     for definition in meshward_definitions::all() {
         let object = rendered.iter().find(|object| object["metadata"]["name"] == definition.name()).unwrap();
         assert_eq!(object["spec"], definition.object["spec"], "{}", definition.name());

@@ -34,7 +34,7 @@ fn objects(name: &str) -> Vec<Value> {
 }
 
 /// Every kept rendering.
-const ALL: [&str; 6] = ["default", "agent", "openshift", "cni", "everything", "definitions"];
+const ALL: [&str; 7] = ["default", "agent", "openshift", "cni", "everything", "definitions", "openreports"];
 
 /// The objects of one part of the product: `node` or `control`.
 fn of_component(name: &str, component: &str) -> Vec<Value> {

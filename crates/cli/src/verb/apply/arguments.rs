@@ -11,23 +11,40 @@ const EXAMPLES: &str = "\
 Examples:
   meshward apply policies/ -r deployment.yaml
   kubectl get pods -A -o yaml | meshward apply policies/ -r -
+  meshward apply policies/ --cluster -n shop
   meshward apply policy.yaml -r pods/ -f values.yaml -e exceptions.yaml -t --detailed-results
   meshward apply policies/ -r app.yaml -o sarif > meshward.sarif
   meshward apply policies/ -r app.yaml --policy-report --output-format json
 
-Exit codes: 1 when a rule failed or could not be decided, 2 when a policy or an object cannot be read or evaluated;
+Exit codes: 1 when a rule failed or could not be decided, 2 when a policy or an object cannot be read or evaluated,
+3 when the cluster cannot be asked;
 warnings alone end with the code of --warn-exit-code";
 
-/// Apply Kyverno policies to the objects of files
+/// Apply Kyverno policies to the objects of files or of a cluster
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// Files and folders with policies; - for standard input
-    #[arg(value_name = "POLICY", required = true)]
+    /// Files and folders with policies; - for standard input. With --cluster and none of them, those of the cluster
+    #[arg(value_name = "POLICY", required_unless_present = "cluster")]
     pub(super) policies: Vec<PathBuf>,
     /// Files and folders with objects; - for standard input
     #[arg(short, long, alias = "resources", value_name = "PATH", value_delimiter = ',')]
     pub(super) resource: Vec<PathBuf>,
+    /// Ask a cluster: its objects are judged, and it answers what policies ask
+    #[arg(short, long, conflicts_with = "resource")]
+    pub(super) cluster: bool,
+    /// Of the cluster, only objects of this namespace
+    #[arg(short, long, value_name = "NAMESPACE", requires = "cluster")]
+    pub(super) namespace: Option<String>,
+    /// Of the cluster, objects without a namespace too where --namespace names one
+    #[arg(long, requires = "cluster")]
+    pub(super) cluster_wide_resources: bool,
+    /// Kubeconfig in place of KUBECONFIG, the service account and ~/.kube/config
+    #[arg(long, value_name = "FILE", requires = "cluster")]
+    pub(super) kubeconfig: Option<PathBuf>,
+    /// A context of the kubeconfig other than its current one
+    #[arg(long, value_name = "NAME", requires = "cluster")]
+    pub(super) context: Option<String>,
     /// Form of the results: table, json, yaml, sarif, junit or markdown
     #[arg(short, long, value_name = "FORM")]
     pub(super) output: Option<String>,
@@ -101,14 +118,8 @@ fn mode(text: &str) -> Result<Mode, String> {
 struct Others {
     #[arg(long, hide = true)]
     batch_size: Option<String>,
-    #[arg(short, long, hide = true)]
-    cluster: bool,
-    #[arg(long, hide = true)]
-    cluster_wide_resources: bool,
     #[arg(long, hide = true)]
     concurrent: Option<String>,
-    #[arg(long, hide = true)]
-    context: Option<String>,
     #[arg(long, hide = true)]
     context_file: Option<String>,
     #[arg(long, hide = true)]
@@ -123,10 +134,6 @@ struct Others {
     http_payload: Vec<String>,
     #[arg(long, hide = true)]
     json: Vec<String>,
-    #[arg(long, hide = true)]
-    kubeconfig: Option<String>,
-    #[arg(short, long, hide = true)]
-    namespace: Option<String>,
     #[arg(long, hide = true)]
     parameter_resource: Vec<String>,
     #[arg(long, hide = true)]
@@ -147,15 +154,11 @@ struct Others {
 
 impl Arguments {
     /// The flags that are ignored or refused, and whether they were given.
-    pub(super) fn unsupported(&self) -> [(&'static str, bool); 22] {
-        let Others { cluster, registry, .. } = &self.others;
+    pub(super) fn unsupported(&self) -> [(&'static str, bool); 17] {
         let others = &self.others;
         [
             ("batch-size", others.batch_size.is_some()),
-            ("cluster", *cluster),
-            ("cluster-wide-resources", others.cluster_wide_resources),
             ("concurrent", others.concurrent.is_some()),
-            ("context", others.context.is_some()),
             ("context-file", others.context_file.is_some()),
             ("continue-on-error", others.continue_on_error),
             ("continue-on-fail", others.continue_on_fail),
@@ -163,11 +166,9 @@ impl Arguments {
             ("git-branch", others.git_branch.is_some()),
             ("http-payload", !others.http_payload.is_empty()),
             ("json", !others.json.is_empty()),
-            ("kubeconfig", others.kubeconfig.is_some()),
-            ("namespace", others.namespace.is_some()),
             ("parameter-resource", !others.parameter_resource.is_empty()),
             ("password", others.password.is_some()),
-            ("registry", *registry),
+            ("registry", others.registry),
             ("show-performance", others.show_performance),
             ("target-resource", !others.target_resource.is_empty()),
             ("username", others.username.is_some()),
@@ -179,9 +180,9 @@ impl Arguments {
     /// What cannot be meant.
     pub(super) fn check(&self) -> Outcome {
         let reads_stdin = |paths: &[PathBuf]| paths.iter().filter(|path| path.as_os_str() == "-").count();
-        if self.resource.is_empty() {
+        if self.resource.is_empty() && !self.cluster {
             return Err(Failure::input(
-                "no objects: found no --resource, accepted: at least one file or folder",
+                "no objects: found neither --resource nor --cluster, accepted: at least one file or folder, or a cluster",
             ));
         }
         if reads_stdin(&self.policies) + reads_stdin(&self.resource) > 1 {

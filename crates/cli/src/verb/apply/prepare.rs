@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use meshward_policy::kyverno::policy::Exception;
 use serde_json::Value;
 
-use super::Arguments;
 use super::form::Shape;
+use super::{Arguments, asked};
 use crate::exit::Failure;
 use crate::input::Input;
 use crate::kyverno::cluster::Cluster;
@@ -49,17 +49,28 @@ impl Prepared {
         }
         let user = arguments.userinfo.as_ref().map(|path| user::read(path, problems)).unwrap_or_default();
         let care = Care { thorough: true, mode: arguments.mode };
+        let live = arguments.cluster.then(|| asked::connect(arguments)).transpose()?;
         let mut library = Library::read(&arguments.policies, care, problems);
         let mut exceptions = policies::exceptions(&arguments.exception, care, problems);
         if arguments.exceptions_within_policies {
             exceptions.append(&mut library.exceptions);
         }
         let definitions = read_all(&arguments.crd_paths, problems);
-        let inputs = inputs(&arguments.resource, problems);
+        if let Some(live) = live.as_deref().filter(|_| arguments.policies.is_empty()) {
+            asked::policies(live, &mut library, care, problems)?;
+            exceptions.append(&mut library.exceptions);
+        }
+        let inputs = match &live {
+            Some(live) => asked::objects(live, &library, arguments, problems)?.into_iter().collect(),
+            None => inputs(&arguments.resource, problems),
+        };
         if arguments.exceptions_within_resources {
             exceptions.extend(exceptions_among(&inputs, care, problems));
         }
-        let cluster = cluster(&library, &inputs, &definitions);
+        let cluster = match live {
+            Some(live) => Cluster::of_live(live),
+            None => cluster(&library, &inputs, &definitions),
+        };
         let prepared = Self {
             exceptions: exceptions.len(),
             session: Session { values, user, exceptions, cluster, reports: shape.needs_reports() },

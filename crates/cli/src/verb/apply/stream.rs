@@ -56,7 +56,9 @@ fn judge(prepared: &Prepared, part: &Part<'_>, object: &Object<'_>, told: &mut T
     let source = part.source;
     let mut reference = ObjectReference::of(&value);
     reference.file = part.file.clone();
-    reference.position = object.place().map(|place| source.position(place.value));
+    // Objects of a cluster stand in no file.
+    let position = |span| (!part.file.is_empty()).then(|| source.position(span));
+    reference.position = object.place().and_then(|place| position(place.value));
     let mut results = Vec::new();
     for (index, loaded) in prepared.library.policies.iter().enumerate() {
         let reports = prepared.session.evaluate(loaded, &value, None);
@@ -66,7 +68,7 @@ fn judge(prepared: &Prepared, part: &Part<'_>, object: &Object<'_>, told: &mut T
         let reported = |report: RuleReport| {
             let pointer = failed_at(&report.result.message);
             let field = pointer.filter(|_| prepared.reports).map(|pointer| {
-                let place = object.nearest(&pointer).map(|(place, _)| source.position(place.value));
+                let place = object.nearest(&pointer).and_then(|(place, _)| position(place.value));
                 (dotted(&pointer), place)
             });
             Reported { report, field }

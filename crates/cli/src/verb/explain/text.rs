@@ -142,6 +142,7 @@ impl Page {
         let word = paint(status, &format!("{:<INDENT$}", rule.word()), self.screen.colours);
         let _ = writeln!(self.text, "{word}{} / {}", printable(&rule.policy), printable(&rule.rule));
         self.wrapped(INDENT, &printable(rule.message.trim()));
+        rule.exceptions.iter().for_each(|exception| self.wrapped(INDENT, &printable(exception)));
     }
 
     fn line(&mut self, indent: usize, text: &str) {

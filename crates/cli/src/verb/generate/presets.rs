@@ -28,7 +28,7 @@ fn section(preset: &Preset, text: &mut String) {
     let _ = write!(
         text,
         "\n## {}\n\nOf {}: {}. Shape: {}.\n\n| | |\n|---|---|\n| names | {} |\n| kinds | {} |\n| images | {} |\n\
-         | command | {} |\n| args | {} |\n\n| control | field of the container | values | why |\n|---|---|---|---|\n",
+         | command | {} |\n| args | {} |\n| env | {} |\n| mounts | {} |\n| hooks | {} |\n\n| control | field of the container | values | why |\n|---|---|---|---|\n",
         preset.name,
         preset.mesh,
         preset.about,
@@ -38,6 +38,9 @@ fn section(preset: &Preset, text: &mut String) {
         list(preset.images),
         or(preset.command, "none"),
         or(preset.args, "none"),
+        or(preset.env, "none"),
+        or(preset.mounts, "none"),
+        or(preset.hooks, "none"),
     );
     for allow in preset.allow {
         let values = or(allow.values, "");

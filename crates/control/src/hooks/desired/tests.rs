@@ -203,7 +203,7 @@ fn standards_are_asked_once_and_only_where_there_is_a_label() {
     for (theirs, prefixes) in
         [(false, &["meshward.dev/"][..]), (true, &["meshward.dev/", "pod-security.kubernetes.io/"])]
     {
-        let webhooks = of(Standards { pod_security_labels: theirs, unlabelled: false });
+        let webhooks = of(Standards { pod_security_labels: theirs, ..Standards::default() });
         let labels: Vec<String> = prefixes
             .iter()
             .flat_map(|prefix| ["enforce", "audit", "warn"].map(|mode| format!("{prefix}{mode}")))
@@ -233,6 +233,30 @@ fn standards_are_asked_once_and_only_where_there_is_a_label() {
         "  UPDATE /v1 pods/ephemeralcontainers,pods/resize Namespaced",
     ];
     assert_eq!(lines, expected);
+}
+
+#[test]
+fn defaults_concern_every_namespace() {
+    use super::super::standards::Unlabelled;
+    let of = |unlabelled| {
+        let standards = Standards { unlabelled, ..Standards::default() };
+        let wishes = Wishes { standards, ..wishes() };
+        let all = desired([].into_iter(), &apis(), &Definitions::default(), &wishes, "");
+        let webhooks = all[0].webhooks.iter().map(|webhook| {
+            let selected = webhook["namespaceSelector"]["matchExpressions"].as_array().unwrap();
+            let failure = webhook["failurePolicy"].as_str().unwrap();
+            let name = webhook["name"].as_str().unwrap().strip_suffix(".standards.meshward.dev").unwrap();
+            format!(
+                "{name} {failure} {}",
+                selected.len() + webhook["matchConditions"].as_array().map_or(0, Vec::len)
+            )
+        });
+        webhooks.collect::<Vec<_>>()
+    };
+    let advice =
+        ["namespaces Fail 1", "pods.enforce.meshward Fail 2", "pods Ignore 2", "controllers Ignore 1"];
+    assert_eq!(of(Unlabelled::Advice), advice);
+    assert_eq!(of(Unlabelled::Enforcement), ["namespaces Fail 1", "pods Fail 1", "controllers Ignore 1"]);
 }
 
 #[test]

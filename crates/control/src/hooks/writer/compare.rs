@@ -11,6 +11,9 @@ use crate::hooks::Desired;
 /// Managed clusters (AKS) change every webhook configuration without it, ours back, and so on.
 const ENFORCER: (&str, &str) = ("admissions.enforcer/disabled", "true");
 
+/// What says that a configuration lets requests through until the API server can reach us.
+const STARTING: &str = "meshward.dev/starting";
+
 /// One request.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Step {
@@ -20,6 +23,21 @@ pub(super) enum Step {
     Patch(Value),
     /// Nobody wants it.
     Delete,
+}
+
+/// What is not there yet, or was made by somebody who was not reachable yet, starts by letting requests through.
+pub(super) fn starting(
+    desired: Vec<Desired>,
+    found: &BTreeMap<(String, String), Value>,
+    instance: &Instance,
+) -> Vec<Desired> {
+    let starts = |desired: &Desired| {
+        let key = (desired.kind.to_owned(), instance.name(desired.name));
+        let annotation = |object: &Value| object.pointer("/metadata/annotations")?.get(STARTING).cloned();
+        found.get(&key).is_none_or(|object| annotation(object).is_some())
+    };
+    let each = desired.into_iter();
+    each.map(|desired| if starts(&desired) { desired.starting() } else { desired }).collect()
 }
 
 /// The requests, by kind and name.
@@ -53,6 +71,9 @@ fn object(desired: &Desired, name: &str, instance: &Instance, owner: Option<&Own
         instance.labels().into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect();
     object["metadata"]["labels"] = labels.into();
     object["metadata"]["annotations"] = json!({ENFORCER.0: ENFORCER.1});
+    if desired.starting {
+        object["metadata"]["annotations"][STARTING] = json!("true");
+    }
     if let Some(OwnerReference { api_version, kind, name, uid, .. }) = owner {
         object["metadata"]["ownerReferences"] =
             json!([{"apiVersion": api_version, "kind": kind, "name": name, "uid": uid}]);
@@ -70,6 +91,10 @@ pub(super) fn patch(wanted: &Value, found: &Value) -> Option<Value> {
         for (key, value) in wanted.filter(|(key, value)| there.and_then(|all| all.get(*key)) != Some(value)) {
             patch["metadata"][field][key] = value.clone();
         }
+    }
+    let starts = |object: &Value| object["metadata"]["annotations"].get(STARTING).is_some();
+    if starts(found) && !starts(wanted) {
+        patch["metadata"]["annotations"][STARTING] = Value::Null;
     }
     let owners = "/metadata/ownerReferences";
     if let Some(owner) = wanted.pointer(owners)
@@ -112,6 +137,7 @@ mod tests {
             kind: "ValidatingWebhookConfiguration",
             name: "meshward-policies",
             webhooks: vec![json!({"name": "fail.policies.meshward.dev", "rules": []})],
+            starting: false,
         }
     }
 
@@ -145,6 +171,29 @@ mod tests {
         let expected =
             [(key("meshward-policies"), Step::Patch(patch)), (key("meshward-objects"), Step::Delete)];
         assert_eq!(steps, expected);
+    }
+
+    #[test]
+    fn what_is_new_lets_requests_through_until_we_can_be_reached() {
+        let none = BTreeMap::new();
+        let first = starting(vec![desired()], &none, &instance());
+        assert_eq!((first[0].starting, &first[0].webhooks[0]["failurePolicy"]), (true, &json!("Ignore")));
+        let steps = plan(&first, &none, &instance(), None);
+        let [(at, Step::Create(there))] = steps.as_slice() else { panic!("{steps:?}") };
+        let found = BTreeMap::from([(at.clone(), there.clone())]);
+        // Another leader that is not reachable yet leaves it so.
+        let second = starting(vec![desired()], &found, &instance());
+        assert_eq!(plan(&second, &found, &instance(), None), []);
+        let steps = plan(&[desired()], &found, &instance(), None);
+        let patch = json!({
+            "metadata": {"annotations": {"meshward.dev/starting": null}},
+            "webhooks": desired().webhooks,
+        });
+        assert_eq!(steps, [(key("meshward-policies"), Step::Patch(patch))]);
+        // What is in force already is not weakened.
+        let mut whole = found.clone();
+        whole.values_mut().for_each(|object| object["metadata"]["annotations"] = json!({}));
+        assert_eq!(starting(vec![desired()], &whole, &instance()), [desired()]);
     }
 
     #[test]

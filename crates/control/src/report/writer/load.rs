@@ -13,7 +13,7 @@ use crate::report::api::Form;
 use crate::report::index::Index;
 use crate::report::render::MANAGED_BY;
 
-const PAGE: u32 = 500;
+const PAGE: u32 = 200;
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
 /// Reads them, for as long as it takes.

@@ -245,10 +245,6 @@ fn root<'a>(input: &Input<'a>, target: &Target<'a>) -> Overlay<'a> {
     let mut set = |name: &str, value: Value| drop(request.insert(name, Slot::Owned(value)));
     set("operation", json!(input.operation));
     set("namespace", json!(target.namespace()));
-    let name = target.object.pointer("/metadata/name").cloned().unwrap_or(json!(""));
-    set("name", name);
-    let gvk = target.gvk;
-    set("kind", json!({"group": gvk.group, "version": gvk.version, "kind": gvk.kind}));
     let mut root = Overlay::default();
     let user = input.user;
     // Where nobody asks, Kyverno has no such variables either.

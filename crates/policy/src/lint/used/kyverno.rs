@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::documents::{Kind, exceptions, kind, policies};
 use super::super::table::{SAVES_NOTHING, WIDER_THAN_NEEDED};
 use super::super::{Given, Report, text, texts};
-use super::{Needed, add, told};
+use super::{GIVEN, Needed, add, told};
 use crate::exemption::UNSET;
 use crate::kyverno::policy::{Exception, Input, Policy, Status};
 use crate::kyverno::quirk::{Quirk, Quirks};
@@ -62,7 +62,7 @@ fn one(
         && !narrowed.is_empty()
         && with(narrowed.clone()).is_some_and(|found| statuses(&found) == statuses(base))
     {
-        report.add(&WIDER_THAN_NEEDED, path, told(control, &needed), "the exclusions below");
+        report.add(&WIDER_THAN_NEEDED, path, told(GIVEN, control, &needed), "the exclusions below");
         report.fixed(Value::Array(narrowed));
     }
 }
