@@ -73,7 +73,8 @@ async fn certificate(bed: &Bed) -> Result<()> {
     let object = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": own["metadata"]["name"]}});
     control.delete(&object, NAMESPACE).await?.taken()?;
     // What is served goes on, and the leader writes it down again.
-    until("the Secret to be written again", BACK, async || control.get(&object, NAMESPACE).await.map(|_| ())).await?;
+    until("the Secret to be written again", BACK, async || control.get(&object, NAMESPACE).await.map(|_| ()))
+        .await?;
     all_fit(&load.stop().await?, is_judged)?;
     ensure!(bundle(bed).await? == before, "another authority is in the webhook configurations");
     Ok(())
