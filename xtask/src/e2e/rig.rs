@@ -79,7 +79,7 @@ impl Rig {
     fn is_up(&self) -> bool {
         let mut ask = Command::new(self.programs.join("kubectl"));
         self.environment(&mut ask);
-        let asked = ask.args(["get", "--raw", "/readyz", "--request-timeout=3s"]).output();
+        let asked = ask.args(["get", "--raw", "/readyz", "--request-timeout=20s"]).output();
         asked.is_ok_and(|output| output.status.success())
     }
 
@@ -87,13 +87,15 @@ impl Rig {
     pub(super) fn start(&self) -> Result<bool> {
         let mark = self.state.join(MARK);
         // As we have the lock, the run that left these is gone.
-        let left_over = mark.exists() || (self.state.join("pids").exists() && !self.is_up());
-        if left_over {
+        if mark.exists() {
             eprintln!("==> a cluster at {} was left by a run that did not end", self.state.display());
             self.stop()?;
         } else if self.is_up() {
             eprintln!("==> a cluster runs at {} already, and is used", self.state.display());
             return Ok(false);
+        } else if self.state.join("pids").exists() {
+            eprintln!("==> what is left of a cluster at {} does not answer", self.state.display());
+            self.stop()?;
         }
         make_folder(&self.state)?;
         std::fs::write(&mark, "").with_context(|| format!("cannot write {}", mark.display()))?;
