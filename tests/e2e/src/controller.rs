@@ -131,7 +131,7 @@ impl Controller {
         text
     }
 
-    /// The name of the pod that leads.
+    /// The identity of the process that leads: its pod's name, and what tells it from the pod's earlier processes.
     ///
     /// # Errors
     /// None does.
@@ -142,11 +142,13 @@ impl Controller {
         holder.context("nobody leads")
     }
 
-    /// Ends one replica's process at once, as the kernel would when memory runs out. The kubelet starts it again.
+    /// Ends the process of a replica, given by its name or identity, at once, as the kernel would when memory runs out.
+    /// The kubelet starts it again.
     ///
     /// # Errors
     /// It does not run, or the node is not ours.
-    pub async fn kill(&self, pod: &str) -> Result<()> {
+    pub async fn kill(&self, replica: &str) -> Result<()> {
+        let pod = replica.split_once('_').map_or(replica, |(pod, _)| pod);
         let rig = self.cluster.rig.as_ref().context("this cluster's node cannot be reached from here")?;
         let pods = self.pods().await?;
         let uid = pods.iter().find(|one| one.name_any() == pod).and_then(|one| one.metadata.uid.clone());

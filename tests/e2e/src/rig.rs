@@ -5,12 +5,16 @@ use std::net::IpAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Command;
 
 use crate::cluster::run;
+
+/// For a process that was killed to be gone.
+const ENDS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Where `up.sh` keeps everything that runs.
 #[derive(Debug, Clone)]
@@ -143,6 +147,12 @@ impl Rig {
             environment: read("environ")?,
         };
         kill(pid.try_into()?)?;
+        // Its sockets go with it: who is started before that finds its own port taken.
+        let patience = Instant::now() + ENDS_WITHIN;
+        while is_alive(pid) {
+            ensure!(Instant::now() < patience, "{component} does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
         Ok(ended)
     }
 
@@ -292,6 +302,12 @@ impl Drop for Paused {
 pub fn kill(pid: u32) -> Result<()> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).context("no process has such a pid")?;
     kill_process(pid, Signal::KILL).context("cannot kill the process")
+}
+
+/// Whether a process has anything left: one that only waits to be reaped has closed everything.
+fn is_alive(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, after)| !after.starts_with(['Z', 'X']))
 }
 
 /// A pid is used again; with its start time it names one process.

@@ -54,11 +54,8 @@ impl Desk {
         if !link.exists() {
             std::os::unix::fs::symlink(workspace().join("charts").canonicalize()?, link)?;
         }
-        // Where this cluster's node keeps its sockets is the one thing that the pages cannot know. The controller has
-        // cases of its own.
-        let agent_alone = "controller.enabled=false".to_string();
-        let values = tools.chart_values.iter().chain([&agent_alone]);
-        let sets: String = values.map(|value| format!(" --set '{value}'")).collect();
+        // Where this cluster's node keeps its sockets is the one thing that the pages cannot know.
+        let sets: String = tools.chart_values.iter().map(|value| format!(" --set '{value}'")).collect();
         let helm = tools.helm.display();
         let stand_ins = [
             (

@@ -77,7 +77,7 @@ async fn policies(bed: &Bed) -> Result<()> {
         policy(json!({"deny": {"conditions": {"all": [{"key": key, "operator": operator, "value": "a"}]}}}))
     };
     for (object, part) in [
-        (condition("{{ request.object.metadata.name }}", "Equal"), "spec.rules[0]"),
+        (condition("{{ request.object.metadata.name }}", "Resembles"), "operator"),
         (policy(json!({"podSecurity": {"level": "strict", "version": "latest"}})), "level"),
         (
             policy(
