@@ -83,7 +83,26 @@ pub struct Snapshot {
     pub namespaces: Arc<Namespaces>,
     /// Policies and exceptions that ask for the roles of users, by kind and key.
     pub asking_roles: Arc<BTreeSet<(String, String)>>,
+    /// What was listed at least once, by plural: before that, what is not here may well be in force.
+    pub listed: Arc<BTreeSet<&'static str>>,
 }
+
+impl Snapshot {
+    /// Notes that a list is in.
+    fn has(&mut self, plural: &'static str) {
+        if !self.listed.contains(plural) {
+            Arc::make_mut(&mut self.listed).insert(plural);
+        }
+    }
+
+    /// Whether everything is in that decides about objects.
+    pub fn is_whole(&self) -> bool {
+        let mut needed = KINDS.iter().map(|kind| kind.plural).chain([NAMESPACES]);
+        needed.all(|plural| self.listed.contains(plural))
+    }
+}
+
+const NAMESPACES: &str = "namespaces";
 
 /// The snapshot in force. Clones share it.
 #[derive(Debug, Clone)]
@@ -122,8 +141,39 @@ impl Live {
         self.0.generation.send_modify(|generation| *generation += 1);
     }
 
+    /// Ends when everything is in: whoever answered requests before that would let through what a policy forbids that
+    /// was not read yet.
+    pub async fn whole(&self) {
+        let mut changes = self.changes();
+        while !self.snapshot().is_whole() {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Tells of every change, by a number that grows.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.0.generation.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whole_when_every_kind_was_listed() {
+        let live = Live::default();
+        for kind in KINDS {
+            live.change(|snapshot| snapshot.has(kind.plural));
+        }
+        assert!(!live.snapshot().is_whole());
+        let waiting = tokio::spawn({
+            let live = live.clone();
+            async move { live.whole().await }
+        });
+        live.change(|snapshot| snapshot.has(NAMESPACES));
+        waiting.await.unwrap();
     }
 }

@@ -9,7 +9,7 @@ use meshward_kit::watch::{Event, Watched, resource};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::Live;
+use super::{Live, NAMESPACES};
 
 /// Every namespace by its name.
 #[derive(Debug, Clone, Default)]
@@ -47,7 +47,10 @@ pub async fn watch_namespaces(client: Client, live: Live, shown: Condition, toke
             Event::InitApply(object) => list.insert(&object.value),
             Event::InitDone => {
                 let all = Arc::new(std::mem::take(&mut list));
-                live.change(|snapshot| snapshot.namespaces = all);
+                live.change(|snapshot| {
+                    snapshot.namespaces = all;
+                    snapshot.has(NAMESPACES);
+                });
             }
             Event::Apply(object) => {
                 live.change(|snapshot| Arc::make_mut(&mut snapshot.namespaces).insert(&object.value));

@@ -190,6 +190,7 @@ fn replace(kind: Kind, snapshot: &mut Snapshot, all: &[Value], granting: &Granti
         set(kind, snapshot, object, granting);
     }
     arrange(kind, snapshot);
+    snapshot.has(kind.plural);
 }
 
 /// Puts in an object's present version. Call [`arrange`] when all are in.

@@ -334,7 +334,8 @@ impl Parts {
         }
     }
 
-    /// Serves the webhooks.
+    /// Serves the webhooks, from when all that decides is known. Until then connections wait: the kubelet and the API
+    /// server can take a while to notice that a process died and another, which knows nothing yet, took its place.
     pub(super) async fn serve(
         &self,
         router: axum::Router,
@@ -342,7 +343,12 @@ impl Parts {
     ) -> anyhow::Result<()> {
         let listener = admin::bind_tcp(self.settings.listen.listen).await?;
         let limits = Limits { drain: self.settings.shutdown_timeout, ..Limits::default() };
-        let served = serve(listener, Some(store.server_config()?), router, limits, self.stop.clone());
+        let (config, live, stop) = (store.server_config()?, self.live.clone(), self.stop.clone());
+        let served = async move {
+            if stop.run_until_cancelled(live.whole()).await.is_some() {
+                serve(listener, Some(config), router, limits, stop).await;
+            }
+        };
         self.shutdown.spawn("webhooks", served);
         Ok(())
     }
