@@ -304,10 +304,13 @@ pub fn kill(pid: u32) -> Result<()> {
     kill_process(pid, Signal::KILL).context("cannot kill the process")
 }
 
-/// Whether a process has anything left: one that only waits to be reaped has closed everything.
+/// Whether a process has anything left: one that only waits to be reaped has closed everything, unless other threads of
+/// it are still on their way out.
 fn is_alive(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, after)| !after.starts_with(['Z', 'X']))
+    let ended = stat.rsplit_once(") ").is_none_or(|(_, after)| after.starts_with(['Z', 'X']));
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    !ended || threads > 1
 }
 
 /// A pid is used again; with its start time it names one process.
