@@ -176,7 +176,8 @@ impl Writer<'_> {
         groups.into_iter().flat_map(|(group, policies)| self.group(group, &policies, apis)).collect()
     }
 
-    /// One webhook for what ClusterPolicies are about, and one for what only Policies are about, in their namespaces.
+    /// One webhook for what is asked about everywhere, and one for what Policies, and ClusterPolicies that name all their
+    /// namespaces, are about there: while we are away, what fails closed is refused where it is needed and nowhere else.
     fn group(&self, group: Group, policies: &[&Policy], apis: &Apis) -> Vec<Value> {
         let failure = if group.ignore { FailureMode::Ignore } else { FailureMode::Fail };
         let (word, path) = (failure.as_str().to_lowercase(), group.path());
@@ -186,14 +187,15 @@ impl Writer<'_> {
         };
         let of = |namespaced: bool| {
             let policies = policies.iter().copied();
-            policies.filter(move |policy| policy.namespace().is_some() == namespaced)
+            policies.filter(move |policy| policy.namespaces().is_some() == namespaced)
         };
         let sent = |namespaced| Sent::of(of(namespaced), apis, &self.wishes.excluded_kinds);
         let everywhere = sent(false);
         let only_there = sent(true).beyond(&everywhere);
         let excluded = &self.wishes.excluded_namespaces;
         let theirs: BTreeSet<&str> = of(true)
-            .filter_map(Policy::namespace)
+            .filter_map(Policy::namespaces)
+            .flatten()
             .filter(|namespace| !excluded.iter().any(|name| name == namespace))
             .collect();
         let webhook = |name: String, sent: &Sent, namespaces| {

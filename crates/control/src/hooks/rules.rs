@@ -58,7 +58,7 @@ impl Sent {
         *entry = entry.or(operations);
     }
 
-    /// What is sent here and not there, in namespaces only: a Policy sees nothing of the cluster's.
+    /// What is sent here and not there, in namespaces only: what is about some namespaces sees nothing of the cluster's.
     pub(super) fn beyond(mut self, other: &Self) -> Self {
         self.0.retain(|key, operations| {
             *operations = operations.without(other.0.get(key).copied().unwrap_or_default());

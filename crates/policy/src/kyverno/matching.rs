@@ -8,6 +8,7 @@ mod operations;
 mod selector;
 
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fmt;
 use thiserror::Error;
 
@@ -241,6 +242,18 @@ impl Block {
             Block::Any(filters) => filters.iter().map(asked).fold(Operations::NONE, Operations::or),
             Block::All(filters) => filters.iter().map(asked).fold(Operations::ALL, Operations::and),
             Block::Direct(filter) => asked(filter),
+        }
+    }
+
+    /// The only namespaces that a rule with this `match` can be about; `None` if it does not name all of them in full.
+    pub(super) fn namespaces(&self) -> Option<BTreeSet<&str>> {
+        match self {
+            Block::Any(filters) => {
+                let each: Option<Vec<BTreeSet<&str>>> = filters.iter().map(Filter::namespaces).collect();
+                Some(each?.into_iter().flatten().collect())
+            }
+            Block::All(filters) => filters.iter().find_map(Filter::namespaces),
+            Block::Direct(filter) => filter.namespaces(),
         }
     }
 

@@ -51,14 +51,18 @@ fn wishes() -> Wishes {
 
 fn policy(kind: &str, kinds: &[&str], validate: Value, more: Value) -> Policy {
     let mut document = json!({
-        "apiVersion": "kyverno.io/v1", "kind": kind, "metadata": {"name": "p", "namespace": "team"},
+        "apiVersion": "kyverno.io/v1", "kind": kind, "metadata": {"name": "p"},
         "spec": {"rules": [{
             "name": "r", "match": {"any": [{"resources": {"kinds": kinds}}]}, "validate": validate,
         }]},
     });
+    if kind == "Policy" {
+        document["metadata"]["namespace"] = "team".into();
+    }
     for (key, value) in more.as_object().into_iter().flatten() {
         document["spec"][key] = value.clone();
     }
+    document["spec"]["background"] = json!(!kinds.contains(&"*"));
     Policy::compile(&document).unwrap()
 }
 
@@ -179,6 +183,39 @@ fn a_policy_of_a_namespace_sees_that_namespace_and_nothing_twice() {
     let name = "kubernetes.io/metadata.name";
     assert_eq!(selected(0), json!([{"key": name, "operator": "NotIn", "values": ["kube-system", "ours"]}]));
     assert_eq!(selected(1), json!([{"key": name, "operator": "In", "values": ["team"]}]));
+}
+
+/// Who only guards some namespaces is in nobody's way elsewhere, also while nobody answers.
+#[test]
+fn a_policy_that_names_its_namespaces_is_asked_about_there() {
+    let of = |namespaces: &[&str], kinds: &[&str]| {
+        let document = json!({
+            "apiVersion": "kyverno.io/v1", "kind": "ClusterPolicy", "metadata": {"name": "p"},
+            "spec": {"rules": [{
+                "name": "r", "match": {"any": [{"resources": {"kinds": kinds, "namespaces": namespaces}}]},
+                "validate": deny(),
+            }]},
+        });
+        Policy::compile(&document).unwrap()
+    };
+    let webhooks = |policies: &[Policy]| {
+        let all = desired(policies.iter(), &apis(), &Definitions::default(), &wishes(), "");
+        let webhooks =
+            all.into_iter().filter(|one| one.name == "meshward-policies").flat_map(|one| one.webhooks);
+        webhooks.map(|one| one["namespaceSelector"]["matchExpressions"].clone()).collect::<Vec<_>>()
+    };
+    let name = "kubernetes.io/metadata.name";
+    let there = |names: &[&str]| json!([{"key": name, "operator": "In", "values": names}]);
+    let elsewhere = json!([{"key": name, "operator": "NotIn", "values": ["kube-system", "ours"]}]);
+    assert_eq!(webhooks(&[of(&["b", "a"], &["Pod"]), of(&["c"], &["Secret"])]), [there(&["a", "b", "c"])]);
+    assert_eq!(webhooks(&[of(&["kube-system"], &["Pod"])]), [] as [Value; 0], "nobody looks there");
+    assert_eq!(webhooks(&[of(&["a*"], &["Secret"])]), [elsewhere.clone()]);
+    assert_eq!(webhooks(&[of(&["a"], &["Namespace"])]), [elsewhere.clone()]);
+    assert_eq!(
+        webhooks(&[of(&["a"], &["Secret"]), of(&["b*"], &["Secret"])]),
+        [elsewhere],
+        "asked there anyway"
+    );
 }
 
 /// Every namespace with one of the labels is in exactly one webhook of pods, and one without is in none.

@@ -3,6 +3,7 @@
 use super::{Gvk, KindSelector, MatchError, Operations, Reason, Selector, Target, UserInfo};
 use crate::wildcard;
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// A filter of a `match` or `exclude`.
 #[derive(Debug, Clone, Default)]
@@ -90,6 +91,13 @@ impl Filter {
     /// The kinds it is about; none: every kind.
     pub fn kinds(&self) -> &[KindSelector] {
         &self.kinds
+    }
+
+    /// The only namespaces that it can match; `None` if it does not name all of them in full.
+    pub(super) fn namespaces(&self) -> Option<BTreeSet<&str>> {
+        let names = || self.namespaces.iter().map(String::as_str);
+        let bounded = !self.namespaces.is_empty() && !names().any(wildcard::is_pattern);
+        bounded.then(|| names().collect())
     }
 
     /// The operations on a kind, or a subresource of it, that it can match.

@@ -3,6 +3,7 @@
 
 use super::{Body, Check, Policy, Rule};
 use crate::kyverno::matching::{Gvk, Operations};
+use std::collections::BTreeSet;
 
 impl Policy {
     /// The operations on objects of a kind, or on a subresource of them, that a rule can be about. `gvk` is that of the
@@ -13,9 +14,25 @@ impl Policy {
         rules.fold(Operations::NONE, |all, rule| all.or(rule.operations(gvk, subresource)))
     }
 
-    /// The only namespace that it is about: that of a Policy; none for a ClusterPolicy.
+    /// The namespace of a Policy; none for a ClusterPolicy.
     pub fn namespace(&self) -> Option<&str> {
         Some(self.namespace.as_str()).filter(|namespace| !namespace.is_empty())
+    }
+
+    /// The only namespaces whose objects it can be about: that of a Policy; of a ClusterPolicy those that every rule names
+    /// in full. `None` if there is no such bound, also because it can be about objects of the cluster.
+    pub fn namespaces(&self) -> Option<BTreeSet<&str>> {
+        if let Some(namespace) = self.namespace() {
+            return Some(BTreeSet::from([namespace]));
+        }
+        // A namespace counts as an object of the namespace that it is, and its labels are not those of another one.
+        let namespace = Gvk { version: "v1".to_owned(), kind: "Namespace".to_owned(), ..Gvk::default() };
+        if self.rules.is_empty() || !self.operations(&namespace, "").is_empty() {
+            return None;
+        }
+        let rules = self.rules.iter().chain(&self.controllers).chain(&self.cron_jobs);
+        let all: Option<Vec<BTreeSet<&str>>> = rules.map(|rule| rule.matching.namespaces()).collect();
+        Some(all?.into_iter().flatten().collect())
     }
 }
 
