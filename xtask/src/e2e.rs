@@ -19,7 +19,10 @@ use crate::image::{self, Which};
 use crate::{chart, demo, run, tools};
 use rig::Rig;
 
-pub(crate) use bench::{Arguments as BenchArguments, run as bench};
+pub(crate) use bench::{
+    AdmissionArguments as BenchAdmissionArguments, Arguments as BenchNodeArguments,
+    admission as bench_admission, node as bench_node,
+};
 
 /// What the cases need.
 const IMAGES: [Which; 4] = [Which::Node, Which::Control, Which::Wait, Which::TestApp];
@@ -74,7 +77,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     let ended = match &rig {
         Some(rig) => {
-            on_own_cluster(rig, &prepared.images, arguments.keep, "cases", cases(&prepared, arguments)?)
+            let mut cases = cases(&prepared, arguments)?;
+            on_node_of(rig, &mut cases);
+            on_own_cluster(rig, &prepared.images, arguments.keep, "cases", cases)
         }
         None => on_given_cluster(&prepared, arguments),
     };
@@ -133,10 +138,6 @@ fn on_own_cluster(rig: &Rig, images: &[PathBuf], keep: bool, what: &str, mut com
     let started = rig.start()?;
     let result = rig.load(images).and_then(|()| {
         rig.environment(&mut command);
-        command.arg("--rig").arg(rig.state());
-        for value in rig.chart_values() {
-            command.args(["--set", &value]);
-        }
         run::step(what, &mut command)
     });
     match (started, keep) {
@@ -148,6 +149,14 @@ fn on_own_cluster(rig: &Rig, images: &[PathBuf], keep: bool, what: &str, mut com
         (false, _) => eprintln!("the cluster was there before, and still runs; {}", rig.how_to_use()),
     }
     result
+}
+
+/// Tells a program that installs the chart where this cluster's node has its folders.
+fn on_node_of(rig: &Rig, command: &mut Command) {
+    command.arg("--rig").arg(rig.state());
+    for value in rig.chart_values() {
+        command.args(["--set", &value]);
+    }
 }
 
 fn on_given_cluster(prepared: &Prepared, arguments: &Arguments) -> Result<()> {

@@ -70,7 +70,9 @@ enum Verb {
         arguments: Vec<String>,
     },
     /// Time the node agent on a real Kubernetes
-    BenchNode(e2e::BenchArguments),
+    BenchNode(e2e::BenchNodeArguments),
+    /// Time the admission controller on a real API server, beside Kyverno's
+    BenchAdmission(e2e::BenchAdmissionArguments),
     /// Lint the Helm chart, and compare what it renders with what is kept
     Chart {
         /// Keep what it renders now
@@ -114,7 +116,8 @@ fn perform(verb: Verb) -> anyhow::Result<()> {
         Verb::Image(arguments) => image::run(&arguments),
         Verb::E2e(arguments) => e2e::run(&arguments),
         Verb::Replay { arguments } => e2e::replay(&arguments),
-        Verb::BenchNode(arguments) => e2e::bench(&arguments),
+        Verb::BenchNode(arguments) => e2e::bench_node(&arguments),
+        Verb::BenchAdmission(arguments) => e2e::bench_admission(&arguments),
         Verb::Chart { bless } => chart::verb(bless),
         Verb::Crds { check } => crds::run(check),
         Verb::Docs { check } => docs::run(check),

@@ -40,6 +40,8 @@ pub(crate) struct Contender {
     kind: Kind,
     child: Child,
     address: SocketAddr,
+    /// Where ours tells how it is.
+    admin: Option<SocketAddr>,
 }
 
 impl Contender {
@@ -53,13 +55,18 @@ impl Contender {
         command.args(["--namespace", NAMESPACE, "--drain-delay", "0s"]);
         command.args(["--listen", &address.to_string(), "--admin-listen", &admin.to_string()]);
         command.args(["--webhook-url", &format!("https://{address}"), "--no-swap"]);
-        let started = Self::start(Kind::Meshward, command, address)?;
-        started.wait_for(|| {
-            let url = format!("http://{admin}/readyz");
-            let answer = Command::new("curl").args(["-sf", &url]).output().context("curl")?;
-            ensure!(answer.status.success(), "not ready: {}", String::from_utf8_lossy(&answer.stdout));
-            Ok(())
-        })
+        // How fast reports are written is a setting; what they cost is measured.
+        command.args(["--report-rate", "2000"]);
+        let mut started = Self::start(Kind::Meshward, command, address)?;
+        started.admin = Some(admin);
+        started.wait_for(|| ask(admin, "readyz").map(|_| ()))
+    }
+
+    /// A metric of ours: the value of the line that begins so.
+    pub(crate) fn metric(&self, line: &str) -> Result<f64> {
+        let text = ask(self.admin.context("it has no metrics of ours")?, "metrics")?;
+        let value = text.lines().find_map(|one| one.strip_prefix(line));
+        Ok(value.with_context(|| format!("no metric {line}"))?.trim().parse()?)
     }
 
     /// Starts Kyverno by its recipe.
@@ -81,7 +88,7 @@ impl Contender {
         let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
         let child = command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).spawn();
         let child = child.with_context(|| format!("cannot start {:?}", command.get_program()))?;
-        Ok(Self { kind, child, address })
+        Ok(Self { kind, child, address, admin: None })
     }
 
     fn wait_for(mut self, look: impl FnMut() -> Result<()>) -> Result<Self> {
@@ -118,8 +125,17 @@ impl Contender {
 
     /// Resident memory, MiB.
     pub(crate) fn memory(&self) -> Result<f64> {
+        self.status("VmRSS:")
+    }
+
+    /// The most that it ever was, MiB.
+    pub(crate) fn most_memory(&self) -> Result<f64> {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, name: &str) -> Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).context(name.to_owned())?;
         let kib: f64 = line.trim().trim_end_matches(" kB").trim().parse()?;
         Ok(kib / 1024.0)
     }
@@ -138,6 +154,15 @@ impl Drop for Contender {
             let _ = remove_ours(kind);
         }
     }
+}
+
+/// What ours answers at one of its admin paths.
+fn ask(admin: SocketAddr, path: &str) -> Result<String> {
+    let url = format!("http://{admin}/{path}");
+    let answer = Command::new("curl").args(["-sf", &url]).output().context("curl")?;
+    let text = String::from_utf8_lossy(&answer.stdout).into_owned();
+    ensure!(answer.status.success(), "{url} fails: {text}");
+    Ok(text)
 }
 
 /// Deletes the configurations of both.

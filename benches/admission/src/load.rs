@@ -123,6 +123,35 @@ impl Target {
         })
     }
 
+    /// Sends a number of requests in all, which all have to succeed.
+    pub(crate) async fn times(&self, count: usize, clients: usize) -> Result<()> {
+        let mut running = JoinSet::new();
+        for (number, mut sender) in self.senders(Protocol::Http2, clients).await?.into_iter().enumerate() {
+            let (target, own) = (self.clone(), (count + number) / clients);
+            running.spawn(async move {
+                for _ in 0..own {
+                    target.answered(&mut sender).await?;
+                }
+                anyhow::Ok(())
+            });
+        }
+        while let Some(ended) = running.join_next().await {
+            ended??;
+        }
+        Ok(())
+    }
+
+    /// Sends one request and looks at its answer.
+    async fn answered(&self, sender: &mut Sender) -> Result<()> {
+        let answer = sender.send(self.request()?).await?;
+        let status = answer.status();
+        let body = answer.into_body().collect().await?.to_bytes();
+        if !status.is_success() || !contains(&body, self.wanted.as_bytes()) {
+            bail!("answer {status}: {}", String::from_utf8_lossy(&body[..body.len().min(300)]));
+        }
+        Ok(())
+    }
+
     async fn client(self, mut sender: Sender, begin: Instant, end: Instant) -> Result<Vec<Duration>> {
         let mut times = Vec::new();
         loop {
@@ -130,12 +159,7 @@ impl Target {
             if sent >= end {
                 return Ok(times);
             }
-            let answer = sender.send(self.request()?).await?;
-            let status = answer.status();
-            let body = answer.into_body().collect().await?.to_bytes();
-            if !status.is_success() || !contains(&body, self.wanted.as_bytes()) {
-                bail!("answer {status}: {}", String::from_utf8_lossy(&body[..body.len().min(300)]));
-            }
+            self.answered(&mut sender).await?;
             if sent >= begin {
                 times.push(sent.elapsed());
             }

@@ -14,7 +14,8 @@ mod review;
 mod trust;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -78,6 +79,7 @@ async fn main() -> Result<()> {
         }
     }
     bench.many_policies().await?;
+    bench.many_pods().await?;
     bench.aims();
     eprintln!("load average {}", load_average());
     let mut out = std::io::stdout().lock();
@@ -89,16 +91,13 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// Kyverno's own, so that both find the same; without its recipe, those of our chart have to be there.
+/// Kyverno's own and ours, so that both find what they find on a cluster.
 fn contender_definitions() -> Result<()> {
-    let known =
-        kubectl(&["get", "crd", "clusterpolicies.kyverno.io", "-o", "name", "--ignore-not-found"], "")?;
-    ensure!(
-        !known.is_empty(),
-        "no definition of clusterpolicies.kyverno.io: {} --definitions brings it",
-        contender::recipe().display()
-    );
-    Ok(())
+    eprintln!("definitions of Kyverno's objects and of ours");
+    let brought = Command::new(contender::recipe()).arg("--definitions").status()?;
+    ensure!(brought.success(), "{} --definitions ended with {brought}", contender::recipe().display());
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/meshward/definitions/meshward");
+    kubectl(&["apply", "--server-side", "-f", &ours.display().to_string()], "").map(|_| ())
 }
 
 fn load_average() -> String {
@@ -184,15 +183,17 @@ impl Bench {
         clear_policies()
     }
 
+    /// The API server, asked to create an object.
+    fn creation(&self, path: &str, object: &Value, wanted: &'static str) -> Result<Target> {
+        let tls = trust::tls(Some(self.cluster.identity()?))?;
+        let body = Bytes::from(object.to_string());
+        Ok(Target { address: self.cluster.server, path: path.into(), tls, body, wanted })
+    }
+
     /// Latency of the API server: pods created one after the other, as dry runs.
     async fn create(&mut self, with: &str, who: &'static str) -> Result<()> {
-        let target = Target {
-            address: self.cluster.server,
-            path: "/api/v1/namespaces/default/pods?dryRun=All".into(),
-            tls: trust::tls(Some(self.cluster.identity()?))?,
-            body: Bytes::from(self.pod.to_string()),
-            wanted: "\"measured\"",
-        };
+        let path = "/api/v1/namespaces/default/pods?dryRun=All";
+        let target = self.creation(path, &self.pod, "\"measured\"")?;
         let time = self.time().min(Duration::from_secs(3));
         let found = target.load(Protocol::Http2, 1, time).await.context("creating pods")?;
         let values = [("ms p50", found.p50), ("ms p99", found.p99)];
@@ -210,6 +211,31 @@ impl Bench {
         let values = [("MiB", contender.memory()?), ("s until ready", begin.elapsed().as_secs_f64())];
         self.figures.push(format!("memory, {count} policies"), contender.kind().name(), &values);
         clear_policies()
+    }
+
+    /// What many pods cost: all of them judged by 18 policies, and a report of each.
+    async fn many_pods(&mut self) -> Result<()> {
+        let count = if self.arguments.quick { 500 } else { 10_000 };
+        let path = "/api/v1/namespaces/meshward-bench-pods/pods";
+        kubectl(&["create", "namespace", "meshward-bench-pods"], "")?;
+        kubectl(&["-n", "meshward-bench-pods", "create", "serviceaccount", "default"], "").ok();
+        let pod = review::one_of_many(&self.pod);
+        self.creation(path, &pod, "\"many-")?.times(count, 20).await.context("creating pods")?;
+        apply(&review::scanned(Set::Eighteen))?;
+        let begin = Instant::now();
+        let contender = Contender::meshward(&self.arguments.control, self.cluster.host())?;
+        let what = format!("scan of {count} pods, 18 policies, with their reports");
+        cluster::wait(&what, Duration::from_secs(900), || {
+            let reports = contender.metric("meshward_reports ")?;
+            let waiting = contender.metric("meshward_reports_waiting ")?;
+            ensure!(reports >= count as f64 && waiting == 0.0, "{reports} reports, {waiting} wait");
+            Ok(())
+        })?;
+        let took = begin.elapsed().as_secs_f64();
+        let values =
+            [("s", took), ("MiB", contender.memory()?), ("MiB at the most", contender.most_memory()?)];
+        self.figures.push(what, contender.kind().name(), &values);
+        Ok(())
     }
 
     fn aims(&mut self) {

@@ -42,7 +42,25 @@ impl Set {
     }
 }
 
-/// So many policies that are about other kinds: what they cost in memory.
+/// A pod as it is created ten thousand times: named by the API server, and nobody's to schedule.
+pub(crate) fn one_of_many(pod: &Value) -> Value {
+    let mut pod = pod.clone();
+    pod["metadata"] = json!({"generateName": "many-"});
+    pod["spec"]["schedulerName"] = "nobody".into();
+    pod
+}
+
+/// The policies of a set, about what is there already.
+pub(crate) fn scanned(set: Set) -> Vec<Value> {
+    let mut policies = set.policies();
+    for policy in &mut policies {
+        policy["spec"]["validationFailureAction"] = "Audit".into();
+        policy["spec"]["background"] = true.into();
+    }
+    policies
+}
+
+/// So many policies about pods: what they cost in memory.
 pub(crate) fn many(count: usize) -> Vec<Value> {
     let eighteen = library::eighteen();
     let copies = (0..count).map(|number| {

@@ -1,4 +1,5 @@
-//! `cargo bench-node`: the figures of the node agent, on the same cluster as the end-to-end cases and prepared alike.
+//! `cargo bench-node` and `cargo bench-admission`: the figures of both daemons, on the same cluster as the end-to-end
+//! cases and prepared alike.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,13 +8,15 @@ use anyhow::Result;
 use clap::Args;
 
 use super::rig::Rig;
-use super::{given, images, on_own_cluster};
+use super::{given, images, on_node_of, on_own_cluster};
 use crate::{demo, run, tools};
 
-/// The bench's own program, `benches/node`.
-const PROGRAM: &str = "meshward-bench-node";
+/// The node agent's own program, `benches/node`.
+const NODE: &str = "meshward-bench-node";
+/// The admission controller's, `benches/admission`.
+const ADMISSION: &str = "meshward-bench-admission";
 
-/// How it is run.
+/// How the node agent is timed.
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Few runs, and no real Istio: whether everything works, not how fast it is
@@ -36,10 +39,10 @@ pub(crate) struct Arguments {
     images: Option<PathBuf>,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let build = ["build", "--quiet", "--workspace", "--bin", "meshward", "--bin", PROGRAM];
+pub(crate) fn node(arguments: &Arguments) -> Result<()> {
+    let build = ["build", "--quiet", "--workspace", "--bin", "meshward", "--bin", NODE];
     run::step("building the command line and the bench", &mut run::cargo(&build))?;
-    let mut command = Command::new(demo::target_folder().join("debug").join(PROGRAM));
+    let mut command = Command::new(demo::target_folder().join("debug").join(NODE));
     if arguments.list {
         given(&mut command, Path::new("helm"));
         return run::quiet_step("the list of measures", command.arg("--list"));
@@ -60,5 +63,35 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     for name in &arguments.only {
         command.args(["--only", name]);
     }
+    on_node_of(&rig, &mut command);
     on_own_cluster(&rig, &images, arguments.keep, "bench", command)
+}
+
+/// How the admission controller is timed.
+#[derive(Args)]
+pub(crate) struct AdmissionArguments {
+    /// Leave the cluster running
+    #[arg(long)]
+    keep: bool,
+    /// Do without Kyverno, which takes some minutes to build the first time
+    #[arg(long)]
+    alone: bool,
+    /// Passed on to the bench, after `--`
+    #[arg(last = true)]
+    arguments: Vec<String>,
+}
+
+pub(crate) fn admission(arguments: &AdmissionArguments) -> Result<()> {
+    // Optimised, the generator of load too: they share the processors.
+    let build = ["build", "--quiet", "--release", "--bin", "meshward-control", "--bin", ADMISSION];
+    run::step("building the controller and the bench, optimised", &mut run::cargo(&build))?;
+    let built = demo::target_folder().join("release");
+    let rig = Rig::prepare()?;
+    let mut command = Command::new(built.join(ADMISSION));
+    command.current_dir(run::root()).env("MESHWARD_CONTROL", built.join("meshward-control"));
+    if !arguments.alone {
+        command.env("MESHWARD_KYVERNO_ADMISSION", rig.kyverno()?);
+    }
+    command.args(&arguments.arguments);
+    on_own_cluster(&rig, &[], arguments.keep, "bench", command)
 }

@@ -25,10 +25,8 @@ impl Rig {
         if !run::is_root() {
             bail!("a cluster of our own needs root: run this as root, or give a KUBECONFIG");
         }
-        let variable = |name: &str, default: &str| {
-            let set = std::env::var_os(name).filter(|value| !value.is_empty());
-            set.map_or_else(|| std::env::temp_dir().join(default), PathBuf::from)
-        };
+        let variable =
+            |name: &str, default: &str| set(name).unwrap_or_else(|| std::env::temp_dir().join(default));
         let state = variable("RIG_STATE", "meshrig");
         let mut lock = state.file_name().unwrap_or_default().to_os_string();
         lock.push(".lock");
@@ -125,6 +123,9 @@ impl Rig {
     pub(super) fn load(&self, images: &[PathBuf]) -> Result<()> {
         let mut load = script("cluster/load.sh");
         self.environment(&mut load);
+        if images.is_empty() {
+            return Ok(());
+        }
         run::step("loading images", load.args(images))
     }
 
@@ -144,10 +145,26 @@ impl Rig {
         format!("eval \"$({}/cluster/env.sh)\" to use it, {0}/cluster/down.sh to stop it", folder().display())
     }
 
+    /// Builds Kyverno's admission controller, once.
+    pub(super) fn kyverno(&self) -> Result<PathBuf> {
+        if let Some(program) = set("MESHWARD_KYVERNO_ADMISSION") {
+            return Ok(program);
+        }
+        tools::need_go("Kyverno")?;
+        let (out, program) = (tools::cache()?.join("kyverno"), "kyverno-admission");
+        if !out.join(program).exists() {
+            eprintln!("building Kyverno from its Go module into {}: once, some minutes", out.display());
+            let mut build = Command::new(run::root().join("benches/peers/kyverno/build.sh"));
+            self.environment(&mut build);
+            run::step("the real Kyverno", build.arg(&out).arg(program))?;
+        }
+        Ok(out.join(program))
+    }
+
     /// Builds the real Istio, once; its outputs.
     pub(super) fn istio(&self) -> Result<PathBuf> {
-        let out = match std::env::var_os("MESHWARD_ISTIO").filter(|value| !value.is_empty()) {
-            Some(out) => PathBuf::from(out),
+        let out = match set("MESHWARD_ISTIO") {
+            Some(out) => out,
             None => tools::cache()?.join("istio"),
         };
         if !out.join(".stamp").exists() {
@@ -160,4 +177,9 @@ impl Rig {
         run::step("the real Istio", build.arg(&out)).context("the real Istio")?;
         Ok(out)
     }
+}
+
+/// The path that an environment variable names.
+fn set(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
