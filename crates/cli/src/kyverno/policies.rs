@@ -186,6 +186,10 @@ impl Library {
         let before = problems.all().len();
         version(input, object, &["kyverno.io/v1", "kyverno.io/v2beta1"], problems);
         schema::check(input, object, &POLICY, problems);
+        // They are shown better than the engine can, which refuses them too.
+        if care.thorough {
+            expressions::check(input, object, problems);
+        }
         if problems.all().len() == before {
             match Policy::compile_with(value, care.mode.quirks()) {
                 Ok(policy) => return self.add(input, object, policy, care, problems),
@@ -207,7 +211,6 @@ impl Library {
     ) {
         let value = object.value.as_ref();
         if care.thorough {
-            expressions::check(input, object, problems);
             for (index, rule) in list(&value["spec"]["rules"]).enumerate() {
                 let base = format!("/spec/rules/{index}/validate/podSecurity/exclude");
                 let wrong = restricted::check(&rule["validate"]["podSecurity"]["exclude"]);

@@ -17,7 +17,7 @@ const PATHS: [&str; 4] = [
 
 fn world() -> World {
     let policy = |name: &str, validate: Value| {
-        json!({"apiVersion": "kyverno.io/v1", "kind": "ClusterPolicy", "metadata": {"name": name}, "spec": {
+        json!({"apiVersion": "kyverno.io/v1", "kind": "ClusterPolicy", "metadata": {"name": name}, "spec": {"background": false,
             "rules": [{"name": "r", "match": {"any": [{"resources": {"kinds": ["*"]}}]}, "validate": validate}]}})
     };
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {

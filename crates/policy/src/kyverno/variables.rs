@@ -20,7 +20,7 @@ use std::borrow::Cow;
 use thiserror::Error;
 
 pub(super) use scan::changes;
-pub use scan::{contains, expressions};
+pub use scan::{contains, expressions, expressions_of};
 
 /// How often text brought in by variables is searched for variables again.
 const MAX_ROUNDS: usize = 32;

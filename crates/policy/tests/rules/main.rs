@@ -9,4 +9,5 @@ mod migrate;
 mod presets;
 mod properties;
 mod quirks;
+mod refused;
 mod table;

@@ -28,13 +28,18 @@ impl Policy {
 
 /// Whether a rule, as JSON, is about who makes a request.
 pub(super) fn asks_who(rule: &Value) -> bool {
-    let mut found = Vec::new();
-    expressions(rule, &mut found);
-    matches_users(rule)
-        || found.iter().any(|expression| ABOUT_USERS.iter().any(|name| names(expression, name)))
+    matches_users(rule) || has_user_variables(rule)
 }
 
-fn matches_users(rule: &Value) -> bool {
+/// Whether a part of a policy has variables about who makes a request.
+pub(super) fn has_user_variables(part: &Value) -> bool {
+    let mut found = Vec::new();
+    expressions(part, &mut found);
+    found.iter().any(|expression| ABOUT_USERS.iter().any(|name| names(expression, name)))
+}
+
+/// Whether a rule matches or leaves out by users.
+pub(super) fn matches_users(rule: &Value) -> bool {
     let blocks = ["match", "exclude"].into_iter().filter_map(|name| rule.get(name));
     let mut filters = blocks.flat_map(|block| {
         let lists = ["any", "all"].into_iter().filter_map(|name| block.get(name)?.as_array());

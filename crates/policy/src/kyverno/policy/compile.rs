@@ -82,7 +82,7 @@ pub(super) fn policy(document: &Value, quirks: Quirks) -> Result<Policy, Vec<Pol
     }
     check_names(rules, &mut errors);
     check_exclusions(&policy, &mut errors);
-    refuse::refusals(&policy, rules, &mut errors);
+    refuse::refusals(&policy, &refuse::Written { document, spec: &spec, rules }, &mut errors);
     let all = rules.iter().chain(&generated.controllers).chain(&generated.cron_jobs);
     all.for_each(|rule| parse_expressions(rule, &mut policy.expressions));
     if errors.is_empty() { Ok(policy) } else { Err(errors) }

@@ -1,76 +1,111 @@
 //! What Kyverno's admission refuses although it can be read. Its command line counts such a policy as an error and
-//! evaluates nothing of it (`api/kyverno/v1` `Validate`), so doing anything else with it would not be faithful.
+//! evaluates nothing of it, so doing anything else with it would not be faithful. The conditions are those of
+//! `pkg/validation/policy/validate.go`, `pkg/policy/validate` and of `Validate` in `api/kyverno/v1`, for everything that is
+//! about rules which validate.
+//!
+//! ```text
+//! a policy with all quirks ─► settings, match and exclude, context, checks, exclusions, variables ─► errors
+//! any other policy         ─► variables: an expression that is none can be decided in no mode
+//! ```
+
+mod check;
+mod context;
+mod exclusion;
+mod matching;
+mod setting;
+mod variable;
 
 use super::{Body, Policy, PolicyError};
-use crate::kyverno::pod_security::{Exclusion, PodSecurity};
 use crate::kyverno::quirk::Quirks;
-use crate::pss::{CHECKS, Level};
 use serde_json::Value;
 
-/// Controls whose exclusions must name images.
-const OF_CONTAINERS: [&str; 5] =
-    ["Capabilities", "Privileged Containers", "Host Ports", "/proc Mount Type", "Privilege Escalation"];
-/// Controls whose exclusions must not.
-const OF_PODS: [&str; 4] = ["Host Namespaces", "HostPath Volumes", "Sysctls", "Volume Types"];
+/// A policy as it is written.
+pub(super) struct Written<'v> {
+    pub(super) document: &'v Value,
+    /// `spec`, with the types that Kyverno reads.
+    pub(super) spec: &'v Value,
+    /// `spec.rules`
+    pub(super) rules: &'v [Value],
+}
 
-/// What is refused of a policy with all of Kyverno's quirks; nothing of one that is read in another way.
-pub(super) fn refusals(policy: &Policy, rules: &[Value], errors: &mut Vec<PolicyError>) {
-    if policy.quirks != Quirks::KYVERNO {
+/// Everything that is refused of a policy with all of Kyverno's quirks; of one that is read in another way, variables
+/// that can have no value.
+pub(super) fn refusals(policy: &Policy, written: &Written<'_>, errors: &mut Vec<PolicyError>) {
+    // Of a rule that cannot be read, the reason is enough.
+    let unread = |path: &str| errors.iter().any(|error| error.path.starts_with(path));
+    let each = written.rules.iter().enumerate().map(|(index, rule)| (format!("spec.rules[{index}]"), rule));
+    let rules: Vec<_> = each.filter(|(path, _)| !unread(path)).collect();
+    let (mut refused, modes) = (Refused(errors), Modes::of(policy));
+    for (path, rule) in rules.iter().filter(|(_, rule)| present(rule, "validate").is_some()) {
+        variable::check(rule, path, &modes, &mut refused);
+    }
+    if !modes.faithful {
         return;
     }
-    for (index, rule) in rules.iter().enumerate() {
-        if let Some((at, other)) = empty_set(rule) {
-            let path = format!("spec.rules[{index}].exclude.any[{at}]");
-            let reason = format!("the same as match.any[{other}], so that the rule matches nothing");
-            errors.push(PolicyError { path, reason });
+    setting::check(written, &modes, &mut refused);
+    for (path, rule) in &rules {
+        matching::check(rule, path, &modes, &mut refused);
+        variable::forbidden(rule, path, &modes, &mut refused);
+        if let Some(validate) = present(rule, "validate") {
+            context::check(rule, path, &modes, &mut refused);
+            check::check(rule, validate, path, &mut refused);
         }
     }
     for rule in &policy.rules {
         if let Body::PodSecurity(standard) = &rule.body {
             let path = format!("{}.validate.podSecurity.exclude", rule.path);
-            for (name, reason) in exclusions(standard) {
-                errors.push(PolicyError { path: format!("{path}{name}"), reason });
+            for (name, reason) in exclusion::exclusions(standard) {
+                refused.add(format!("{path}{name}"), reason);
             }
         }
     }
 }
 
-/// A filter of `exclude.any` that `match.any` has as well.
-fn empty_set(rule: &Value) -> Option<(usize, usize)> {
-    let filters =
-        |pointer: &str| rule.pointer(pointer).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let (matched, excluded) = (filters("/match/any"), filters("/exclude/any"));
-    excluded.iter().enumerate().find_map(|(at, filter)| Some((at, matched.iter().position(|f| f == filter)?)))
+/// What decides how strict the conditions on a rule are.
+struct Modes {
+    /// Objects that are there already are judged too, when nobody makes a request.
+    background: bool,
+    /// The policy is bound to a namespace.
+    namespaced: bool,
+    /// With all of Kyverno's quirks.
+    faithful: bool,
 }
 
-fn exclusions(standard: &PodSecurity) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    for (index, exclusion) in standard.exclusions().iter().enumerate() {
-        let mut add = |name: &str, reason: &str| found.push((format!("[{index}].{name}"), reason.to_owned()));
-        let control = exclusion.control.as_str();
-        shape(exclusion, &mut add);
-        let restricted_only = !["Seccomp", "Capabilities"].contains(&control)
-            && CHECKS.iter().any(|check| check.control == control && check.level == Level::Restricted)
-            && !CHECKS.iter().any(|check| check.control == control && check.level == Level::Baseline);
-        if standard.level() == "baseline" && restricted_only {
-            add("controlName", "baseline does not check it, accepted: a control of baseline");
+impl Modes {
+    fn of(policy: &Policy) -> Self {
+        Self {
+            background: policy.settings.background,
+            namespaced: !policy.namespace.is_empty(),
+            faithful: policy.quirks == Quirks::KYVERNO,
         }
     }
-    found
 }
 
-fn shape(exclusion: &Exclusion, add: &mut impl FnMut(&str, &str)) {
-    let control = exclusion.control.as_str();
-    if OF_CONTAINERS.contains(&control) && exclusion.images.is_empty() {
-        add("images", "missing: the control is about containers, accepted: at least one image");
+/// Where what is refused goes.
+struct Refused<'e>(&'e mut Vec<PolicyError>);
+
+impl Refused<'_> {
+    fn add(&mut self, path: impl Into<String>, reason: impl Into<String>) {
+        self.0.push(PolicyError { path: path.into(), reason: reason.into() });
     }
-    if OF_PODS.contains(&control) && !exclusion.images.is_empty() {
-        add("images", "the control is about the pod as a whole, accepted: no images");
-    }
-    if !exclusion.field.is_empty() && exclusion.values.is_empty() {
-        add("values", "missing: restrictedField is set, accepted: at least one value");
-    }
-    if exclusion.field.is_empty() && !exclusion.values.is_empty() {
-        add("restrictedField", "missing: values are set, accepted: the field that they are values of");
-    }
+}
+
+/// A member that is not null.
+fn present<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
+    value.get(name).filter(|value| !value.is_null())
+}
+
+/// The elements of a list; none where it is missing.
+fn list<'v>(value: &'v Value, name: &str) -> &'v [Value] {
+    value.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// The texts of a list.
+fn texts<'v>(value: &'v Value, name: &str) -> Vec<&'v str> {
+    list(value, name).iter().filter_map(Value::as_str).collect()
+}
+
+/// A text; empty where it is missing.
+fn text<'v>(value: &'v Value, name: &str) -> &'v str {
+    value.get(name).and_then(Value::as_str).unwrap_or_default()
 }

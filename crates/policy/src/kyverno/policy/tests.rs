@@ -24,7 +24,7 @@ fn evaluate(policy: &Value, request: &Request<'_>) -> Vec<(String, Status, Strin
     let results = compiled.evaluate(&Input {
         old_object: request.old,
         operation: request.operation,
-        variables: &[("given.value".to_owned(), json!("x"))],
+        variables: &[("request.given".to_owned(), json!("x"))],
         exceptions: request.exceptions,
         ..Input::created(request.object, &Offline)
     });
@@ -68,7 +68,7 @@ fn says_what_kyverno_says() {
             "validation error: web!. rule r failed at path /spec/x/",
         ),
         (
-            json!({"message": "{{ nothing }}", "pattern": {"spec": {"x": "y"}}}),
+            json!({"message": "{{ request.nothing }}", "pattern": {"spec": {"x": "y"}}}),
             Fail,
             "validation error: variables substitution error in rule r execution error: resource value '<nil>' does not match 'y' at path /spec/x/",
         ),
@@ -87,8 +87,8 @@ fn says_what_kyverno_says() {
             Fail,
             "web",
         ),
-        (json!({"deny": deny("{{ given.value }}", "x")}), Fail, "validation error: rule r failed"),
-        (json!({"deny": deny("{{ given.value }}", "y")}), Pass, "validation rule 'r' passed."),
+        (json!({"deny": deny("{{ request.given }}", "x")}), Fail, "validation error: rule r failed"),
+        (json!({"deny": deny("{{ request.given }}", "y")}), Pass, "validation rule 'r' passed."),
         (json!({"deny": {}}), Fail, "validation error: rule r failed"),
         (
             json!({"deny": deny("{{ request.object.x }}", "y")}),
@@ -109,16 +109,6 @@ fn says_what_kyverno_says() {
             json!({"foreach": [{"list": "request.object.spec.containers", "pattern": {"image": "*"}}]}),
             Pass,
             "rule passed",
-        ),
-        (
-            json!({"message": "{{ element.name }} {{ elementIndex }}", "foreach": [{"list": "request.object.spec.[containers, initContainers][]", "deny": deny("{{ element.name }}", "init")}]}),
-            Fail,
-            "validation failure: init 1",
-        ),
-        (
-            json!({"message": "{{ element0.name }}/{{ element1.containerPort }}", "foreach": [{"list": "request.object.spec.containers", "foreach": [{"list": "element.ports", "deny": deny("{{ element.containerPort }}", "80")}]}]}),
-            Fail,
-            "validation failure: validation failure: app/80",
         ),
         (
             json!({"foreach": [{"list": "request.object.spec.containers", "elementScope": true, "context": [{"name": "n", "variable": {"jmesPath": "element.name"}}], "deny": deny("{{ n }}", "app")}]}),
@@ -236,6 +226,28 @@ fn violations_that_were_there_before_are_let_through() {
     assert_eq!(update(strict, &object), Status::Fail);
 }
 
+/// Kyverno's admission refuses them, its evaluation knows them.
+#[test]
+fn messages_of_loops_know_the_element() {
+    let deny = |key: &str, value: &str| json!({"conditions": {"any": [{"key": key, "operator": "Equals", "value": value}]}});
+    let cases = [
+        (
+            json!({"message": "{{ element.name }} {{ elementIndex }}", "foreach": [{"list": "request.object.spec.[containers, initContainers][]", "deny": deny("{{ element.name }}", "init")}]}),
+            "validation failure: init 1",
+        ),
+        (
+            json!({"message": "{{ element0.name }}/{{ element1.containerPort }}", "foreach": [{"list": "request.object.spec.containers", "foreach": [{"list": "element.ports", "deny": deny("{{ element.containerPort }}", "80")}]}]}),
+            "validation failure: validation failure: app/80",
+        ),
+    ];
+    for (validate, message) in cases {
+        let document = policy(validate);
+        assert!(Policy::compile(&document).is_err(), "{document}");
+        let compiled = Policy::compile_with(&document, Quirks::STRICT).unwrap();
+        assert_eq!(compiled.evaluate(&Input::created(&pod(), &Offline))[0].message, message);
+    }
+}
+
 #[test]
 fn reports_all_that_is_wrong_and_all_that_is_not_supported() {
     let document = json!({
@@ -276,9 +288,10 @@ fn reports_all_that_is_wrong_and_all_that_is_not_supported() {
     assert_eq!(refused(json!({"controlName": "Seccomp", "restrictedField": "x"})), "values");
     assert_eq!(refused(json!({"controlName": "Seccomp", "values": ["x"]})), "restrictedField");
     assert_eq!(refused(json!({"controlName": "Running as Non-root"})), "controlName");
+    let pods = json!({"any": [{"resources": {"kinds": ["Pod"]}}]});
     let mutate = json!({
         "apiVersion": "kyverno.io/v1", "kind": "Policy", "metadata": {"name": "p"},
-        "spec": {"rules": [{"name": "m", "match": {}, "mutate": {}}, {"name": "c", "match": {}, "validate": {"cel": {}}}]},
+        "spec": {"rules": [{"name": "m", "match": pods, "mutate": {}}, {"name": "c", "match": pods, "validate": {"cel": {}}}]},
     });
     let what: Vec<_> =
         Policy::compile(&mutate).unwrap().unsupported().iter().map(|u| u.what.clone()).collect();
@@ -383,8 +396,38 @@ fn asks_only_for_requests_that_a_rule_can_be_about() {
         let mut document = policy(validate.clone());
         document["spec"]["rules"][0]["match"] = matching.clone();
         document["spec"]["rules"][0]["exclude"] = exclude;
-        let compiled = Policy::compile(&document).unwrap();
+        // Rules about every kind or user are not refused then.
+        let compiled = Policy::compile_with(&document, Quirks::STRICT).unwrap();
         let expected = Operations::of(expected.iter().copied());
         assert_eq!(compiled.operations(&gvk, subresource), expected, "row {at}");
     }
+}
+
+/// The namespaces that a policy is bound to, by what it matches.
+#[test]
+fn knows_the_only_namespaces_that_it_can_be_about() {
+    let named = |kinds: &[&str], namespaces: &[&str]| json!({"resources": {"kinds": kinds, "namespaces": namespaces}});
+    let table = [
+        (json!({"any": [named(&["Pod"], &["a", "b"])]}), Some("a b")),
+        (json!({"any": [named(&["Pod"], &["a"]), named(&["Secret"], &["b"])]}), Some("a b")),
+        (json!({"any": [named(&["Pod"], &["a"]), named(&["Secret"], &[])]}), None),
+        (json!({"any": [named(&["Pod"], &["a", "b*"])]}), None),
+        (json!({"all": [named(&["Pod"], &[]), named(&["Pod"], &["a"])]}), Some("a")),
+        (named(&["Pod"], &["a"]), Some("a")),
+        // Namespaces are named too, as objects; labels of theirs say nothing about others.
+        (json!({"any": [named(&["Namespace"], &["a"])]}), None),
+        (json!({"any": [named(&["*"], &["a"])]}), None),
+    ];
+    for (matched, expected) in table {
+        let mut document = policy(json!({"pattern": {"metadata": {"name": "?*"}}}));
+        document["spec"]["background"] = false.into();
+        document["spec"]["rules"][0]["match"] = matched.clone();
+        let compiled = Policy::compile(&document).unwrap();
+        let found = compiled.namespaces().map(|all| all.into_iter().collect::<Vec<_>>().join(" "));
+        assert_eq!(found.as_deref(), expected, "{matched}");
+    }
+    let mut document = policy(json!({"pattern": {"metadata": {"name": "?*"}}}));
+    document["kind"] = "Policy".into();
+    document["metadata"]["namespace"] = "team".into();
+    assert_eq!(Policy::compile(&document).unwrap().namespaces(), Some(["team"].into()));
 }

