@@ -135,6 +135,7 @@ pub fn router(parts: Parts) -> Router {
         )
         .route("/validate/policies/{failure}", post(policies_of))
         .route("/validate/policies/{failure}/{timeout}", post(policies_within))
+        .route("/validate/policies/{failure}/{timeout}/{conditions}", post(policies_on))
         .route(
             "/validate/standards/enforce",
             post(async |State(all): State<Arc<Webhooks>>, request| {
@@ -163,7 +164,7 @@ async fn policies_of(
     Path(failure): Path<String>,
     request: Request,
 ) -> Response {
-    all.policies(Group::parse(&failure, None), request).await
+    all.policies(Group::parse(&failure, None, None), request).await
 }
 
 async fn policies_within(
@@ -171,7 +172,15 @@ async fn policies_within(
     Path((failure, timeout)): Path<(String, String)>,
     request: Request,
 ) -> Response {
-    all.policies(Group::parse(&failure, Some(&timeout)), request).await
+    all.policies(Group::parse(&failure, Some(&timeout), None), request).await
+}
+
+async fn policies_on(
+    State(all): State<Arc<Webhooks>>,
+    Path((failure, timeout, conditions)): Path<(String, String, String)>,
+    request: Request,
+) -> Response {
+    all.policies(Group::parse(&failure, Some(&timeout), Some(&conditions)), request).await
 }
 
 async fn other_method(State(all): State<Arc<Webhooks>>, method: Method) -> Response {
@@ -194,7 +203,7 @@ impl Webhooks {
     fn unknown(&self, uri: &Uri) -> Response {
         let text = format!(
             "there is no webhook {:?}, accepted: /mutate/pods, /validate/policies/{{fail|ignore}} and the same with /1 to /30 behind \
-             it, /validate/standards/{{enforce|advise}}, /validate/objects",
+             it and a number in hexadecimal digits behind that, /validate/standards/{{enforce|advise}}, /validate/objects",
             uri.path()
         );
         self.shell.reject(Rejected::new(StatusCode::NOT_FOUND, "path", text))

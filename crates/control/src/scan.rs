@@ -205,7 +205,7 @@ impl Going {
         let shown = readiness.require("watch", "waiting for the API server to list them");
         let plan::Followed { served, fingerprint } = followed;
         let follower = Follower { means: self.means.clone(), served: served.clone(), again: orders, shown };
-        tracing::info!(kind = key, "objects of this kind are looked at");
+        tracing::info!(kind = told(&key), "objects of this kind are looked at");
         let task = self.tasks.spawn(follower.run());
         self.running.insert(key, Running { served, fingerprint, again, task, readiness });
     }
@@ -230,7 +230,8 @@ impl Going {
                 Some((key.as_str(), watch.reason))
             })
             .collect();
-        let mut told: Vec<String> = failing.iter().map(|(key, reason)| format!("{key}: {reason}")).collect();
+        let mut told: Vec<String> =
+            failing.iter().map(|(key, reason)| format!("{}: {reason}", told(key))).collect();
         told.sort();
         if told.is_empty() {
             self.scan.shown.hold();
@@ -244,6 +245,15 @@ impl Going {
         let interval = self.scan.settings.scan_interval;
         let mut spread = Backoff::new(interval.mul_f64(0.2), interval.mul_f64(0.2));
         interval.mul_f64(0.8) + spread.next_delay()
+    }
+}
+
+/// A group and kind as people write it: `Pod`, `Deployment.apps`.
+fn told(key: &str) -> String {
+    match key.split_once('/') {
+        Some(("", kind)) => kind.to_owned(),
+        Some((group, kind)) => format!("{kind}.{group}"),
+        None => key.to_owned(),
     }
 }
 

@@ -8,6 +8,10 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
+/// What the client libraries tell on their own about requests that fail. Every watch tells it too, once, and then waits
+/// longer and longer: theirs would be several lines a second for as long as an API server is away. Whoever names the
+/// target gets it all the same.
+const TOLD_ALREADY: [&str; 2] = ["kube_client", "kube_runtime"];
 const ACCEPTED: &str = "error, warn, info, debug, trace, or directives such as info,meshward_node=debug";
 
 /// The form of log lines.
@@ -104,12 +108,22 @@ fn parse_level(level: &str) -> Result<EnvFilter, LogError> {
     if let Some(odd) = level.split(',').find(|directive| !known(directive)) {
         return Err(wrong(format!("{:?} is no level", odd.trim())));
     }
-    EnvFilter::builder().parse(level).map_err(|error| wrong(error.to_string()))
+    let quiet = TOLD_ALREADY.iter().filter(|target| !level.contains(*target) && !level.contains("kube="));
+    let whole = quiet.fold(level.to_owned(), |level, target| format!("{level},{target}=off"));
+    EnvFilter::builder().parse(whole).map_err(|error| wrong(error.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_told_already_is_not_told_twice() {
+        let shown = |level: &str| parse_level(level).unwrap().to_string();
+        assert_eq!(shown("info"), "kube_client=off,kube_runtime=off,info");
+        assert_eq!(shown("debug,kube_client=warn"), "kube_client=warn,kube_runtime=off,debug");
+        assert_eq!(shown("info,kube=debug"), "kube=debug,info");
+    }
 
     #[test]
     fn levels_are_checked() {

@@ -168,7 +168,7 @@ impl Policies {
     /// Whether a policy is asked by this webhook.
     fn asks(&self, settings: &Settings) -> bool {
         let group = Group::of(settings);
-        group == self.group || (self.group.timeout == DEFAULT_TIMEOUT && !self.asked.has(group))
+        group == self.group || (self.group.stands_in_for(group) && !self.asked.has(group))
     }
 
     fn decide(&self, target: &Target<'_>, said: Vec<Said>) -> Verdict {

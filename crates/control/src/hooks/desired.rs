@@ -67,6 +67,8 @@ pub struct Desired {
     pub starting: bool,
 }
 
+/// The configuration of policies with match conditions.
+pub(super) const CONDITIONS: &str = "meshward-conditions";
 const MUTATING: &str = "MutatingWebhookConfiguration";
 const VALIDATING: &str = "ValidatingWebhookConfiguration";
 
@@ -80,9 +82,13 @@ pub fn desired<'p>(
     bundle: &str,
 ) -> Vec<Desired> {
     let writer = Writer { wishes, bundle };
+    let (conditional, plain): (Vec<&Policy>, Vec<&Policy>) =
+        policies.partition(|policy| !policy.settings().match_conditions.is_empty());
     let all = [
         ("meshward-swap", MUTATING, writer.swap().into_iter().collect()),
-        ("meshward-policies", VALIDATING, writer.policies(policies, apis)),
+        ("meshward-policies", VALIDATING, writer.policies(plain, apis)),
+        // By itself: a condition that the API server cannot read must be in nobody else's way.
+        (CONDITIONS, VALIDATING, writer.policies(conditional, apis)),
         ("meshward-standards", VALIDATING, writer.standards()),
         ("meshward-objects", VALIDATING, writer.objects(definitions).into_iter().collect()),
     ];
@@ -168,9 +174,9 @@ impl Writer<'_> {
         Some(webhook)
     }
 
-    fn policies<'p>(&self, policies: impl Iterator<Item = &'p Policy>, apis: &Apis) -> Vec<Value> {
+    fn policies(&self, policies: Vec<&Policy>, apis: &Apis) -> Vec<Value> {
         let mut groups: BTreeMap<Group, Vec<&Policy>> = BTreeMap::new();
-        for policy in policies.filter(|policy| policy.settings().admission) {
+        for policy in policies.into_iter().filter(|policy| policy.settings().admission) {
             groups.entry(Group::of(policy.settings())).or_default().push(policy);
         }
         groups.into_iter().flat_map(|(group, policies)| self.group(group, &policies, apis)).collect()
@@ -181,10 +187,13 @@ impl Writer<'_> {
     fn group(&self, group: Group, policies: &[&Policy], apis: &Apis) -> Vec<Value> {
         let failure = if group.ignore { FailureMode::Ignore } else { FailureMode::Fail };
         let (word, path) = (failure.as_str().to_lowercase(), group.path());
-        let name = match group.timeout {
-            TIMEOUT => word,
-            other => format!("{word}-{other}"),
+        let name = match (group.timeout, group.conditions) {
+            (TIMEOUT, None) => word,
+            (timeout, None) => format!("{word}-{timeout}"),
+            (timeout, Some(conditions)) => format!("{word}-{timeout}-{conditions:016x}"),
         };
+        let conditions = policies.first().map(|policy| &policy.settings().match_conditions);
+        let conditions = conditions.filter(|conditions| !conditions.is_empty());
         let of = |namespaced: bool| {
             let policies = policies.iter().copied();
             policies.filter(move |policy| policy.namespaces().is_some() == namespaced)
@@ -199,7 +208,7 @@ impl Writer<'_> {
             .filter(|namespace| !excluded.iter().any(|name| name == namespace))
             .collect();
         let webhook = |name: String, sent: &Sent, namespaces| {
-            self.webhook(Webhook {
+            let mut webhook = self.webhook(Webhook {
                 name: format!("{name}.policies"),
                 path: &path,
                 rules: sent.rules(),
@@ -207,7 +216,11 @@ impl Writer<'_> {
                 timeout: group.timeout,
                 namespaces,
                 side_effects: "NoneOnDryRun",
-            })
+            });
+            if let Some(conditions) = conditions {
+                webhook["matchConditions"] = json!(conditions);
+            }
+            webhook
         };
         let mut all = Vec::new();
         if !everywhere.is_empty() {

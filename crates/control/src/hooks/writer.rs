@@ -3,7 +3,9 @@
 
 mod compare;
 mod found;
+mod refused;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,11 +24,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::apis::Apis;
-use super::desired::{Desired, Wishes, desired};
+use super::desired::{CONDITIONS, Desired, Wishes, desired};
 use crate::certificates::CaBundle;
 use crate::live::{Definitions, KINDS, Live};
 use compare::{Step, other_release, plan, starting};
 use found::resources;
+use refused::{refused_at, webhooks_of, without};
 
 pub use found::{Configurations, watch_configurations};
 
@@ -116,6 +119,8 @@ pub struct Writer {
     trusted: watch::Sender<CaBundle>,
     shown: Condition,
     writes: Family<Written, Counter>,
+    /// Webhooks of match conditions that the API server has refused. Their names say which conditions they have.
+    refused: BTreeSet<String>,
 }
 
 /// Why a configuration is not as it should be.
@@ -139,7 +144,8 @@ impl Writer {
         trusted: watch::Sender<CaBundle>,
         shown: Condition,
     ) -> Self {
-        Self { target, wishes, sources, trusted, shown, writes: Family::default() }
+        let (writes, refused) = (Family::default(), BTreeSet::new());
+        Self { target, wishes, sources, trusted, shown, writes, refused }
     }
 
     /// Puts `webhook_configuration_writes_total{kind, action}` among the metrics.
@@ -215,6 +221,7 @@ impl Writer {
         });
         let all = computed.await;
         let all = all.map_err(|error| tracing::error!(%error, "webhook configurations not computed")).ok()?;
+        let all = without(all, &self.refused);
         match reachable {
             true => Some(all),
             false => Some(starting(all, &found, &self.target.instance)),
@@ -270,7 +277,11 @@ impl Writer {
     }
 
     /// Makes the requests; the number of those made. What others changed in the meantime is seen by the watch.
-    async fn apply(&self, steps: Vec<((String, String), Step)>, repair: bool) -> Result<usize, WriteError> {
+    async fn apply(
+        &mut self,
+        steps: Vec<((String, String), Step)>,
+        repair: bool,
+    ) -> Result<usize, WriteError> {
         let count = steps.len();
         for ((kind, name), step) in steps {
             let action = match (&step, repair) {
@@ -279,7 +290,12 @@ impl Writer {
                 (Step::Create(_), _) => "created",
                 (Step::Patch(_), _) => "changed",
             };
+            let conditions = name == self.target.instance.name(CONDITIONS);
+            let webhooks = if conditions { webhooks_of(&step) } else { Vec::new() };
             match self.request(&kind, &name, step).await {
+                Err(WriteError::Request(error)) if conditions && error.kind() == Kind::Invalid => {
+                    self.refuse(&webhooks, error)?;
+                }
                 Err(WriteError::Request(error)) if matches!(error.kind(), Kind::Conflict | Kind::Gone) => {
                     tracing::debug!(%error, "somebody else was faster");
                 }
@@ -291,6 +307,24 @@ impl Writer {
             }
         }
         Ok(count)
+    }
+
+    /// Takes note of match conditions that the API server cannot read, so that the others are written without them. The
+    /// policies that have them are not asked, and that is told.
+    fn refuse(&mut self, webhooks: &[String], error: RequestError) -> Result<(), WriteError> {
+        let names: Vec<String> = refused_at(&error.source)
+            .into_iter()
+            .filter_map(|index| webhooks.get(index))
+            .filter(|name| !self.refused.contains(*name))
+            .cloned()
+            .collect();
+        if names.is_empty() {
+            return Err(error.into());
+        }
+        let webhooks = names.join(", ");
+        tracing::error!(webhooks, %error, "policies whose match conditions the API server refuses are not asked");
+        self.refused.extend(names);
+        Ok(())
     }
 
     async fn request(&self, kind: &str, name: &str, step: Step) -> Result<(), WriteError> {

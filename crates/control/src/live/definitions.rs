@@ -11,6 +11,9 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+/// Definitions in one answer: one with the schemas of three versions is a megabyte and more.
+const PAGE: u32 = 10;
+
 /// The served versions of every definition, by `plural.group`.
 pub type Definitions = Arc<BTreeMap<String, Vec<String>>>;
 
@@ -23,7 +26,8 @@ pub async fn watch_definitions(
 ) {
     let kind =
         resource("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions");
-    let (mut events, mut all) = (Watched::all(client, kind).follow(shown), BTreeMap::new());
+    let watched = Watched::all(client, kind).pages_of(PAGE);
+    let (mut events, mut all) = (watched.follow(shown), BTreeMap::new());
     while let Some(Some(event)) = token.run_until_cancelled(events.next()).await {
         match event {
             Event::Init => all.clear(),

@@ -68,7 +68,7 @@ impl PolicySet {
     pub(super) fn set(&mut self, object: &Value) {
         let origin = Arc::new(Origin::of(object));
         let key = origin.key();
-        match Policy::compile(object) {
+        match Policy::compile_for_webhook(object) {
             Ok(policy) => {
                 self.broken.remove(&key);
                 let annotations = object.pointer("/metadata/annotations").cloned().unwrap_or_default();

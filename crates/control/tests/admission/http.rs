@@ -87,7 +87,8 @@ async fn the_rest_of_http_is_refused_in_plain_words() {
         (posted("/"), 404, "there is no webhook \"/\""),
         (posted("/validate/policies/maybe"), 404, "/validate/policies/maybe"),
         (posted("/validate/policies/fail/31"), 404, "there is no webhook"),
-        (posted("/validate/policies/fail/1/2"), 404, "there is no webhook"),
+        (posted("/validate/policies/fail/1/conditions"), 404, "there is no webhook"),
+        (posted("/validate/policies/fail/1/2/3"), 404, "there is no webhook"),
         (posted("/validate/objects/"), 404, "there is no webhook"),
         (build(Method::POST, PATHS[0], None, Body::from(review())), 415, "found Content-Type \"\""),
         (

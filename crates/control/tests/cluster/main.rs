@@ -7,6 +7,8 @@ mod balancer;
 mod bed;
 mod files;
 mod load;
+#[cfg(feature = "faults")]
+mod panics;
 mod rotation;
 mod scan;
 mod webhooks;

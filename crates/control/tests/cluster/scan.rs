@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use kube::api::{Api, DeleteParams, DynamicObject, ListParams, PostParams};
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, PostParams};
 use meshward_kit::watch::resource;
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ fn objects() -> usize {
 }
 
 /// The scan needs the kinds of policies and reports, which the chart brings elsewhere.
-async fn define(bed: &Bed) {
+pub(crate) async fn define(bed: &Bed) {
     let plural = "customresourcedefinitions";
     let api = bed.api("apiextensions.k8s.io", "v1", "CustomResourceDefinition", plural);
     for definition in meshward_definitions::all() {
@@ -66,8 +66,11 @@ async fn config_maps(bed: &Bed, from: usize, to: usize) {
 
 /// Results of the reports in the bed's namespace: those that are there, passes and failures.
 async fn reports(bed: &Bed) -> (usize, i64, i64) {
-    let resource = resource("wgpolicyk8s.io", "v1alpha2", "PolicyReport", "policyreports");
-    let api: Api<DynamicObject> = Api::namespaced_with(bed.client.clone(), &bed.shop, &resource);
+    reports_of(bed, &resource("wgpolicyk8s.io", "v1alpha2", "PolicyReport", "policyreports")).await
+}
+
+async fn reports_of(bed: &Bed, resource: &ApiResource) -> (usize, i64, i64) {
+    let api: Api<DynamicObject> = Api::namespaced_with(bed.client.clone(), &bed.shop, resource);
     let all = api.list(&ListParams::default()).await.unwrap().items;
     let ours = |report: &&DynamicObject| {
         let scope = report.data.pointer("/scope/kind").and_then(Value::as_str);
@@ -156,6 +159,30 @@ async fn objects_are_reported_once_and_not_again() {
     }
     println!("{reported} reports gone in {:.1?}", start.elapsed());
     assert_eq!(second.terminate().await, 0);
+    uninstall(&bed).await;
+    bed.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_have_their_other_names_by_switch() {
+    const OBJECTS: usize = 10;
+    let Some(bed) = Bed::or_skip("openreports").await else { return };
+    define(&bed).await;
+    policy(&bed).await;
+    config_maps(&bed, 0, OBJECTS).await;
+    let settings = ["--no-swap", "--report-rate", "1000", "--reports", "openreports"];
+    let mut replica = bed.replica("a", &settings).await;
+    bed.balancer.ready(1).await;
+    scanned(&replica, OBJECTS).await;
+    let open = resource("openreports.io", "v1alpha1", "Report", "reports");
+    let (reported, pass, fail) = reports_of(&bed, &open).await;
+    assert_eq!((pass as usize, fail as usize), (OBJECTS / 2, reported - OBJECTS / 2));
+    assert!(reported >= OBJECTS, "{reported} reports");
+    assert_eq!(reports(&bed).await.0, 0, "under both names");
+    let policies = bed.api("kyverno.io", "v1", "ClusterPolicy", "clusterpolicies");
+    policies.delete(&bed.name, &DeleteParams::default()).await.unwrap();
+    eventually("no reports are left", || async { reports_of(&bed, &open).await.0 == 0 }).await;
+    assert_eq!(replica.terminate().await, 0);
     uninstall(&bed).await;
     bed.end().await;
 }

@@ -2,11 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use meshward_kit::watch::resource;
 use serde_json::{Value, json};
 
+use crate::balancer::get;
 use crate::bed::{Bed, SOON, eventually};
 use crate::load::Load;
+use crate::scan::define;
 
 fn policy(name: &str, kinds: &[&str]) -> Value {
     json!({
@@ -158,5 +161,56 @@ async fn another_leads_when_the_leader_is_killed_and_none_is_missed_in_a_rollout
     assert!(failed.is_empty(), "{failed:?}");
     uninstall(&bed).await;
     drop(replicas);
+    bed.end().await;
+}
+
+/// The API server decides by them, and one that it cannot read is in nobody else's way.
+#[tokio::test(flavor = "multi_thread")]
+async fn match_conditions_are_the_api_servers() {
+    let Some(bed) = Bed::or_skip("conditions").await else { return };
+    define(&bed).await;
+    let policy = |name: &str, expression: &str| {
+        let matched = json!({"kinds": ["ConfigMap"], "namespaces": [bed.shop]});
+        json!({
+            "apiVersion": "kyverno.io/v1", "kind": "ClusterPolicy", "metadata": {"name": format!("{}-{name}", bed.name)},
+            "spec": {
+                "background": false,
+                "webhookConfiguration": {"matchConditions": [{"name": "when", "expression": expression}]},
+                "rules": [{
+                    "name": name, "match": {"any": [{"resources": matched}]},
+                    "validate": {"failureAction": "Enforce", "message": name, "deny": {}},
+                }],
+            },
+        })
+    };
+    let all = [("broken", "object.metadata.("), ("some", "!object.metadata.name.startsWith('spared')")];
+    for (name, expression) in all {
+        bed.create("kyverno.io", "v1", "ClusterPolicy", "clusterpolicies", &policy(name, expression)).await;
+    }
+    let mut replica = bed.replica("a", &["--no-swap"]).await;
+    let refused = async |name: &str| {
+        let maps = resource("", "v1", "ConfigMap", "configmaps");
+        let api: Api<DynamicObject> = Api::namespaced_with(bed.client.clone(), &bed.shop, &maps);
+        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
+        let dry = PostParams { dry_run: true, ..PostParams::default() };
+        api.create(&dry, &serde_json::from_value(object).unwrap()).await.err().map(|error| error.to_string())
+    };
+    eventually("a refusal", || async { refused("taken").await.is_some() }).await;
+    let words = refused("taken").await.unwrap();
+    assert!(words.contains("some") && !words.contains("broken"), "{words}");
+    assert_eq!(refused("spared-1").await, None);
+    let conditions = bed.configuration("meshward-conditions").await.unwrap();
+    assert_eq!(conditions["webhooks"].as_array().map(Vec::len), Some(1), "{conditions}");
+    // What the others write goes on.
+    eventually("ready", || async {
+        get(replica.backend.admin, "/readyz").await.is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    })
+    .await;
+    let api = bed.api("kyverno.io", "v1", "ClusterPolicy", "clusterpolicies");
+    for (name, _) in all {
+        drop(api.delete(&format!("{}-{name}", bed.name), &DeleteParams::default()).await);
+    }
+    assert_eq!(replica.terminate().await, 0);
+    uninstall(&bed).await;
     bed.end().await;
 }

@@ -185,7 +185,16 @@ impl Policy {
     /// # Errors
     /// Every [`PolicyError`] found; nothing of such a policy is used.
     pub fn compile(document: &Value) -> Result<Policy, Vec<PolicyError>> {
-        compile::policy(document, Quirks::KYVERNO)
+        compile::policy(document, Quirks::KYVERNO, false)
+    }
+
+    /// Compiles one that is only asked about what its match conditions let through, because an API server looks at them
+    /// first ([`Settings::match_conditions`]). They are in CEL, which is not evaluated here.
+    ///
+    /// # Errors
+    /// As [`Policy::compile`].
+    pub fn compile_for_webhook(document: &Value) -> Result<Policy, Vec<PolicyError>> {
+        compile::policy(document, Quirks::KYVERNO, true)
     }
 
     /// Compiles a ClusterPolicy or Policy with only some of Kyverno's quirks, or none.
@@ -193,7 +202,7 @@ impl Policy {
     /// # Errors
     /// As [`Policy::compile`].
     pub fn compile_with(document: &Value, quirks: Quirks) -> Result<Policy, Vec<PolicyError>> {
-        compile::policy(document, quirks)
+        compile::policy(document, quirks, false)
     }
 
     /// The quirks that are on.

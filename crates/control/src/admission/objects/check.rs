@@ -55,7 +55,7 @@ pub(super) fn exemption(object: &Value, environment: &dyn Environment) -> Checke
 
 /// A ClusterPolicy or Policy.
 pub(super) fn policy(object: &Value, environment: &dyn Environment) -> Checked {
-    let policy = match Policy::compile(object) {
+    let policy = match Policy::compile_for_webhook(object) {
         Ok(policy) => policy,
         Err(errors) => return Checked::Invalid(errors.into_iter().map(of_policy).collect()),
     };
@@ -63,6 +63,13 @@ pub(super) fn policy(object: &Value, environment: &dyn Environment) -> Checked {
     let mut warnings: Vec<String> = unsupported
         .map(|rule| format!("rule {:?} is unsupported: {} is not enforced here", rule.rule, rule.what))
         .collect();
+    if !policy.settings().match_conditions.is_empty() && policy.settings().background {
+        warnings.push(
+            "spec.webhookConfiguration.matchConditions: only requests are judged; what is there already is not \
+             scanned"
+                .to_owned(),
+        );
+    }
     warnings.extend(deprecated(object));
     warnings.extend(linted(object, environment));
     Checked::Usable(warnings)

@@ -1,5 +1,5 @@
-//! Which webhook asks which policies. The API server has one failure policy and one timeout for a webhook, so that
-//! policies with others need one of their own.
+//! Which webhook asks which policies. The API server has one failure policy, one timeout and one list of match conditions
+//! for a webhook, so that policies with others need one of their own.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,13 +17,15 @@ const ROOT: &str = "/validate/policies/";
 /// What the API server waits for a webhook by default, in seconds: policies that say nothing else.
 pub const DEFAULT_TIMEOUT: i32 = 10;
 
-/// Policies that are asked by one webhook: those of one failure policy and timeout.
+/// Policies that are asked by one webhook: those of one failure policy, timeout and list of match conditions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Group {
     /// Whether requests are let through that cannot be decided.
     pub ignore: bool,
     /// Seconds.
     pub timeout: i32,
+    /// The match conditions as a number; `None` where there are none.
+    pub conditions: Option<u64>,
 }
 
 impl Group {
@@ -32,28 +34,50 @@ impl Group {
         Self {
             ignore: settings.failure_policy == FailurePolicy::Ignore,
             timeout: settings.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT),
+            conditions: numbered(&settings.match_conditions),
         }
+    }
+
+    /// Whether policies of a group that has no webhook yet are asked by this one's: without match conditions, and only
+    /// those without.
+    pub(super) fn stands_in_for(self, other: Group) -> bool {
+        self.timeout == DEFAULT_TIMEOUT && self.conditions.is_none() && other.conditions.is_none()
     }
 
     /// The path of its webhook.
     pub fn path(&self) -> String {
         let failure = if self.ignore { "ignore" } else { "fail" };
-        match self.timeout {
-            DEFAULT_TIMEOUT => format!("{ROOT}{failure}"),
-            timeout => format!("{ROOT}{failure}/{timeout}"),
+        match (self.timeout, self.conditions) {
+            (DEFAULT_TIMEOUT, None) => format!("{ROOT}{failure}"),
+            (timeout, None) => format!("{ROOT}{failure}/{timeout}"),
+            (timeout, Some(conditions)) => format!("{ROOT}{failure}/{timeout}/{conditions:016x}"),
         }
     }
 
     /// The group whose webhook has these steps of a path after `/validate/policies/`.
-    pub(in crate::admission) fn parse(failure: &str, timeout: Option<&str>) -> Option<Self> {
+    pub(in crate::admission) fn parse(
+        failure: &str,
+        timeout: Option<&str>,
+        conditions: Option<&str>,
+    ) -> Option<Self> {
         let ignore = match failure {
             "fail" => false,
             "ignore" => true,
             _ => return None,
         };
         let timeout = timeout.map_or(Ok(DEFAULT_TIMEOUT), str::parse).ok()?;
-        (1..=30).contains(&timeout).then_some(Self { ignore, timeout })
+        let conditions = conditions.map(|text| u64::from_str_radix(text, 16)).transpose().ok()?;
+        (1..=30).contains(&timeout).then_some(Self { ignore, timeout, conditions })
     }
+}
+
+/// Match conditions as a number: FNV-1a, so that it is the same in replicas of every version, whose webhooks it names.
+fn numbered(conditions: &[Value]) -> Option<u64> {
+    const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0100_0000_01b3;
+    let text: String = conditions.iter().map(Value::to_string).collect();
+    let number = text.bytes().fold(BASIS, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME));
+    (!conditions.is_empty()).then_some(number)
 }
 
 /// The groups that the API server has webhooks for. A policy whose group is new is asked by those that are there until
@@ -94,7 +118,7 @@ fn groups_of(configuration: &Value) -> impl Iterator<Item = Group> {
         let text = |pointer: &str| webhook.pointer(pointer).and_then(Value::as_str);
         let path = text("/clientConfig/service/path").or_else(|| text("/clientConfig/url"))?;
         let mut steps = path.split_once(ROOT)?.1.split('/');
-        Group::parse(steps.next()?, steps.next())
+        Group::parse(steps.next()?, steps.next(), steps.next())
     })
 }
 
@@ -108,22 +132,34 @@ mod tests {
 
     #[test]
     fn groups_have_paths() {
-        for (ignore, timeout) in [(false, 10), (true, 10), (false, 1), (true, 30)] {
-            let group = Group { ignore, timeout };
+        let conditions = [None, Some(7), Some(u64::MAX)];
+        let all = [(false, 10), (true, 10), (false, 1), (true, 30)];
+        for ((ignore, timeout), conditions) in
+            all.into_iter().flat_map(|one| conditions.map(|other| (one, other)))
+        {
+            let group = Group { ignore, timeout, conditions };
             let path = group.path();
             let mut steps = path.strip_prefix(ROOT).unwrap().split('/');
-            assert_eq!(Group::parse(steps.next().unwrap(), steps.next()), Some(group), "{path}");
+            let parsed = Group::parse(steps.next().unwrap(), steps.next(), steps.next());
+            assert_eq!(parsed, Some(group), "{path}");
         }
-        let refused = [("other", None), ("fail", Some("0")), ("fail", Some("31")), ("fail", Some("x"))];
-        for (failure, timeout) in refused {
-            assert_eq!(Group::parse(failure, timeout), None);
+        let refused = [
+            ("other", None, None),
+            ("fail", Some("0"), None),
+            ("fail", Some("31"), None),
+            ("fail", Some("x"), None),
+            ("fail", Some("10"), Some("conditions")),
+        ];
+        for (failure, timeout, conditions) in refused {
+            assert_eq!(Group::parse(failure, timeout, conditions), None);
         }
     }
 
     #[test]
     fn webhooks_have_groups() {
         let served = Asked::default();
-        let (fail, late) = (Group { ignore: false, timeout: 10 }, Group { ignore: true, timeout: 15 });
+        let group = |ignore, timeout| Group { ignore, timeout, conditions: None };
+        let (fail, late) = (group(false, 10), group(true, 15));
         assert!(served.has(fail), "nothing is known");
         let webhook = |client: Value| json!({"clientConfig": client});
         let configuration = json!({"webhooks": [

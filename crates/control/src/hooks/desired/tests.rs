@@ -63,7 +63,7 @@ fn policy(kind: &str, kinds: &[&str], validate: Value, more: Value) -> Policy {
         document["spec"][key] = value.clone();
     }
     document["spec"]["background"] = json!(!kinds.contains(&"*"));
-    Policy::compile(&document).unwrap()
+    Policy::compile_for_webhook(&document).unwrap()
 }
 
 fn deny() -> Value {
@@ -158,9 +158,8 @@ fn wildcards_are_resolved_and_what_a_cluster_needs_is_left_out() {
 
 #[test]
 fn policies_that_no_request_concerns_have_no_webhook() {
-    for more in [json!({"admission": false}), json!({"webhookConfiguration": {"matchConditions": [{}]}})] {
-        assert!(policies(&[policy("ClusterPolicy", &["Pod"], standard(), more)]).is_empty());
-    }
+    let more = json!({"admission": false});
+    assert!(policies(&[policy("ClusterPolicy", &["Pod"], standard(), more)]).is_empty());
     for kind in ["Unheard", "Node", "Pod/binding"] {
         assert!(policies(&[policy("ClusterPolicy", &[kind], deny(), json!({}))]).is_empty(), "{kind}");
     }
@@ -183,6 +182,42 @@ fn a_policy_of_a_namespace_sees_that_namespace_and_nothing_twice() {
     let name = "kubernetes.io/metadata.name";
     assert_eq!(selected(0), json!([{"key": name, "operator": "NotIn", "values": ["kube-system", "ours"]}]));
     assert_eq!(selected(1), json!([{"key": name, "operator": "In", "values": ["team"]}]));
+}
+
+/// The API server decides by them; a configuration of their own keeps one that it cannot read out of everybody's way.
+#[test]
+fn policies_with_match_conditions_have_webhooks_of_their_own() {
+    let when = |expression: &str| {
+        let condition = json!({"name": "c", "expression": expression, "comment": "not the API server's"});
+        policy(
+            "ClusterPolicy",
+            &["Secret"],
+            deny(),
+            json!({"webhookConfiguration": {"matchConditions": [condition]}}),
+        )
+    };
+    let all = [
+        when("true"),
+        when("request.dryRun"),
+        when("true"),
+        policy("ClusterPolicy", &["Secret"], deny(), json!({})),
+    ];
+    let all = desired(all.iter(), &apis(), &Definitions::default(), &wishes(), "");
+    let of = |name: &str| all.iter().find(|one| one.name == name).unwrap().webhooks.clone();
+    let (plain, conditional) = (of("meshward-policies"), of("meshward-conditions"));
+    assert_eq!((plain.len(), plain[0].get("matchConditions")), (1, None));
+    let conditions = |webhook: &Value| webhook["matchConditions"].clone();
+    let mut found: Vec<String> = conditional.iter().map(|webhook| conditions(webhook).to_string()).collect();
+    found.sort();
+    let expected =
+        ["request.dryRun", "true"].map(|text| json!([{"name": "c", "expression": text}]).to_string());
+    assert_eq!(found, expected);
+    for webhook in &conditional {
+        let path = webhook.pointer("/clientConfig/service/path").and_then(Value::as_str).unwrap();
+        let (before, number) = path.rsplit_once('/').unwrap();
+        assert_eq!(before, "/validate/policies/fail/10");
+        assert_eq!(webhook["name"], format!("fail-10-{number}.policies.meshward.dev"));
+    }
 }
 
 /// Who only guards some namespaces is in nobody's way elsewhere, also while nobody answers.
@@ -209,8 +244,8 @@ fn a_policy_that_names_its_namespaces_is_asked_about_there() {
     let elsewhere = json!([{"key": name, "operator": "NotIn", "values": ["kube-system", "ours"]}]);
     assert_eq!(webhooks(&[of(&["b", "a"], &["Pod"]), of(&["c"], &["Secret"])]), [there(&["a", "b", "c"])]);
     assert_eq!(webhooks(&[of(&["kube-system"], &["Pod"])]), [] as [Value; 0], "nobody looks there");
-    assert_eq!(webhooks(&[of(&["a*"], &["Secret"])]), [elsewhere.clone()]);
-    assert_eq!(webhooks(&[of(&["a"], &["Namespace"])]), [elsewhere.clone()]);
+    assert_eq!(webhooks(&[of(&["a*"], &["Secret"])]), std::slice::from_ref(&elsewhere));
+    assert_eq!(webhooks(&[of(&["a"], &["Namespace"])]), std::slice::from_ref(&elsewhere));
     assert_eq!(
         webhooks(&[of(&["a"], &["Secret"]), of(&["b*"], &["Secret"])]),
         [elsewhere],

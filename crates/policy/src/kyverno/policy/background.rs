@@ -15,9 +15,10 @@ const ABOUT_USERS: [&str; 5] = [
 ];
 
 impl Policy {
-    /// Whether objects that are there already are checked: the policy is set to, and no rule asks who makes a request.
+    /// Whether objects that are there already are checked: the policy is set to, no rule asks who makes a request, and no
+    /// API server has to say first whether the policy is asked at all.
     pub fn in_background(&self) -> bool {
-        self.settings.background && !self.asks_who
+        self.settings.background && !self.asks_who && self.settings.match_conditions.is_empty()
     }
 
     /// Whether a rule matches by users or has variables about them.

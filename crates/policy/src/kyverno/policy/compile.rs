@@ -24,7 +24,9 @@ fn wrong(path: impl Into<String>, reason: impl Into<String>) -> PolicyError {
     PolicyError { path: path.into(), reason: reason.into() }
 }
 
-pub(super) fn policy(document: &Value, quirks: Quirks) -> Result<Policy, Vec<PolicyError>> {
+/// Compiles a policy. `asked` says that somebody else decides by its match conditions whether it is asked; without,
+/// nothing of a policy that has some is evaluated.
+pub(super) fn policy(document: &Value, quirks: Quirks, asked: bool) -> Result<Policy, Vec<PolicyError>> {
     let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let kind = text("/kind");
     if !text("/apiVersion").starts_with("kyverno.io/") || !matches!(kind, "ClusterPolicy" | "Policy") {
@@ -60,7 +62,7 @@ pub(super) fn policy(document: &Value, quirks: Quirks) -> Result<Policy, Vec<Pol
         unsupported: Vec::new(),
         expressions: Expressions::default(),
     };
-    let webhook = matched_elsewhere(&spec);
+    let webhook = !asked && !policy.settings.match_conditions.is_empty();
     for (index, value) in rules.iter().enumerate() {
         match rule(value, &format!("spec.rules[{index}]")) {
             Ok(Ok(rule)) if webhook => {
@@ -86,12 +88,6 @@ pub(super) fn policy(document: &Value, quirks: Quirks) -> Result<Policy, Vec<Pol
     let all = rules.iter().chain(&generated.controllers).chain(&generated.cron_jobs);
     all.for_each(|rule| parse_expressions(rule, &mut policy.expressions));
     if errors.is_empty() { Ok(policy) } else { Err(errors) }
-}
-
-/// Whether expressions in CEL, which are not evaluated here, say to which requests the policy applies.
-fn matched_elsewhere(spec: &Value) -> bool {
-    let conditions = spec.pointer("/webhookConfiguration/matchConditions").and_then(Value::as_array);
-    conditions.is_some_and(|conditions| !conditions.is_empty())
 }
 
 /// Kyverno does not know the control that 1.34 added.

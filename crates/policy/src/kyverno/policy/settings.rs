@@ -121,6 +121,9 @@ pub struct Settings {
     pub emit_warning: bool,
     /// Whether patterns are checked against the schema of what they are about; told, not done here.
     pub schema_validation: bool,
+    /// `webhookConfiguration.matchConditions`, each with `name` and `expression`: in CEL, by which the API server decides
+    /// whether the policy is asked at all.
+    pub match_conditions: Vec<Value>,
     pub(super) overrides: Overrides,
 }
 
@@ -174,9 +177,38 @@ impl Settings {
             timeout_seconds,
             emit_warning,
             schema_validation,
+            match_conditions: match_conditions(webhook, errors),
             overrides,
         }
     }
+}
+
+/// The most that the API server takes (`k8s.io/apiserver` `validateMatchConditions`).
+const MOST_CONDITIONS: usize = 64;
+
+fn match_conditions(webhook: &Value, errors: &mut Vec<PolicyError>) -> Vec<Value> {
+    let path = "spec.webhookConfiguration.matchConditions";
+    let list = match present(webhook, "matchConditions") {
+        None => return Vec::new(),
+        Some(Value::Array(list)) if list.len() <= MOST_CONDITIONS => list,
+        Some(other) => {
+            errors.push(wrong(path, other, "a list of at most 64, each with name and expression"));
+            return Vec::new();
+        }
+    };
+    for (index, condition) in list.iter().enumerate() {
+        let text =
+            |name: &str| condition.get(name).and_then(Value::as_str).filter(|text| !text.trim().is_empty());
+        for name in ["name", "expression"].into_iter().filter(|name| text(name).is_none()) {
+            errors.push(wrong(&format!("{path}[{index}].{name}"), &condition[name], "a text"));
+        }
+        let before = list[..index].iter().any(|other| other.get("name") == condition.get("name"));
+        if before {
+            errors.push(wrong(&format!("{path}[{index}].name"), &condition["name"], "a name of its own"));
+        }
+    }
+    let plain = |one: &Value| serde_json::json!({"name": one["name"], "expression": one["expression"]});
+    list.iter().map(plain).collect()
 }
 
 fn failure_policy(spec: &Value, webhook: &Value, errors: &mut Vec<PolicyError>) -> FailurePolicy {

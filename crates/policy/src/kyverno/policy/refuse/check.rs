@@ -136,9 +136,7 @@ fn anchors(pattern: &Value, path: &str, refused: &mut Refused<'_>) {
                         let accepted = "accepted in a check: (), =(), X(), <(), ^()";
                         refused.add(&path, format!("the anchor +() adds what is not there, {accepted}"));
                     }
-                    Some((Anchor::Existence, _))
-                        if !value.as_array().is_some_and(|list| !list.is_empty()) =>
-                    {
+                    Some((Anchor::Existence, _)) if value.as_array().is_none_or(Vec::is_empty) => {
                         refused.add(&path, "the anchor ^() is about lists, accepted: a list with an element");
                     }
                     _ => {}

@@ -151,9 +151,40 @@ fn refuses_settings_that_mean_nothing() {
 fn what_is_matched_by_cel_is_unsupported_and_never_evaluated() {
     let conditions =
         json!({"webhookConfiguration": {"matchConditions": [{"name": "c", "expression": "true"}]}});
-    let compiled = Policy::compile(&policy(conditions, deny(json!({})))).unwrap();
+    let conditional = policy(conditions, deny(json!({})));
+    let compiled = Policy::compile(&conditional).unwrap();
     assert_eq!(compiled.unsupported()[0].what, "webhookConfiguration.matchConditions");
     assert_eq!(compiled.rule_names().count(), 0);
+    // An API server looks at them before it asks; nobody does before a scan.
+    let asked = Policy::compile_for_webhook(&conditional).unwrap();
+    assert_eq!((asked.unsupported().len(), asked.rule_names().count(), asked.in_background()), (0, 3, false));
+    assert_eq!(asked.settings().match_conditions, [json!({"name": "c", "expression": "true"})]);
+}
+
+#[test]
+fn match_conditions_have_a_name_of_their_own_and_an_expression() {
+    let refused = |conditions: Value| {
+        let spec = json!({"webhookConfiguration": {"matchConditions": conditions}});
+        let errors = Policy::compile(&policy(spec, deny(json!({})))).unwrap_err();
+        let paths = errors.into_iter().map(|error| error.path);
+        paths
+            .map(|path| path.replace("spec.webhookConfiguration.matchConditions", ""))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let one = json!({"name": "c", "expression": "true"});
+    assert_eq!(refused(json!("true")), "");
+    assert_eq!(
+        refused(json!([{"name": "c"}, {"expression": "true"}, {"name": "d", "expression": " "}])),
+        "[0].expression [1].name [2].expression"
+    );
+    assert_eq!(refused(json!([one, one])), "[1].name");
+    assert_eq!(
+        refused(Value::Array(
+            (0..65).map(|n| json!({"name": n.to_string(), "expression": "true"})).collect()
+        )),
+        ""
+    );
 }
 
 #[test]
