@@ -19,6 +19,10 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use exit::Outcome;
 
+// Documents are read, judged and dropped by the thousand.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const EXAMPLES: &str = "\
 Examples:
   meshward rules istio --istio-inbound-ports '*' --istio-service-cidr '*'

@@ -70,6 +70,8 @@ pub(crate) struct Library {
     pub(crate) out_of_scope: Vec<OutOfScope>,
     /// Names of policies that are wrong.
     pub(crate) wrong: Vec<String>,
+    /// How many of them can be read and are refused all the same; Kyverno counts each as an error.
+    pub(crate) refused: usize,
 }
 
 /// How policies are read.
@@ -186,6 +188,7 @@ impl Library {
         let before = problems.all().len();
         version(input, object, &["kyverno.io/v1", "kyverno.io/v2beta1"], problems);
         schema::check(input, object, &POLICY, problems);
+        let readable = problems.all().len() == before;
         // They are shown better than the engine can, which refuses them too.
         if care.thorough {
             expressions::check(input, object, problems);
@@ -199,6 +202,7 @@ impl Library {
             }
         }
         self.wrong.push(text(value, "/metadata/name").to_owned());
+        self.refused += usize::from(readable);
     }
 
     fn add(

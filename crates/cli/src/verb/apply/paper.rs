@@ -44,7 +44,7 @@ impl<'a> Paper<'a> {
             shape,
             arguments,
             prepared,
-            totals: Totals::default(),
+            totals: Totals { error: prepared.library.refused, ..Totals::default() },
             text: String::new(),
             rows: Vec::new(),
             entries: match shape {
