@@ -27,6 +27,9 @@ pub(crate) use bench::{
 /// What the cases need.
 const IMAGES: [Which; 4] = [Which::Node, Which::Control, Which::Wait, Which::TestApp];
 
+/// Objects that the scan's own test makes.
+const SCANNED: &str = "5000";
+
 /// How the cases are run.
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -79,7 +82,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Some(rig) => {
             let mut cases = cases(&prepared, arguments)?;
             on_node_of(rig, &mut cases);
-            on_own_cluster(rig, &prepared.images, arguments.keep, "cases", cases)
+            let mut work = vec![("cases", cases)];
+            if arguments.filter.is_empty() {
+                work.push(("tests of the crates that need a cluster", cluster_tests(rig)));
+            }
+            on_own_cluster(rig, &prepared.images, arguments.keep, work)
         }
         None => on_given_cluster(&prepared, arguments),
     };
@@ -133,12 +140,14 @@ fn images(folder: Option<&Path>) -> Result<Vec<PathBuf>> {
     Ok(made.into_iter().map(|image| image.archive).collect())
 }
 
-/// Runs a program on the cluster that we start ourselves, with these images on its node.
-fn on_own_cluster(rig: &Rig, images: &[PathBuf], keep: bool, what: &str, mut command: Command) -> Result<()> {
+/// Runs programs on the cluster that we start ourselves, with these images on its node.
+fn on_own_cluster(rig: &Rig, images: &[PathBuf], keep: bool, work: Vec<(&str, Command)>) -> Result<()> {
     let started = rig.start()?;
     let result = rig.load(images).and_then(|()| {
-        rig.environment(&mut command);
-        run::step(what, &mut command)
+        work.into_iter().try_for_each(|(what, mut command)| {
+            rig.environment(&mut command);
+            run::step(what, &mut command)
+        })
     });
     match (started, keep) {
         (true, false) => rig.stop()?,
@@ -149,6 +158,15 @@ fn on_own_cluster(rig: &Rig, images: &[PathBuf], keep: bool, what: &str, mut com
         (false, _) => eprintln!("the cluster was there before, and still runs; {}", rig.how_to_use()),
     }
     result
+}
+
+/// The tests of the crates that are skipped without a cluster, with the faults that no release has.
+fn cluster_tests(rig: &Rig) -> Command {
+    // Of the whole workspace, as everything else, so that nothing is built twice.
+    let mut tests = run::cargo(&["test", "--quiet", "--workspace", "--features", "meshward-control/faults"]);
+    tests.args(["--test", "cluster", "--test", "lease", "--test", "reporter"]);
+    tests.env("MESHWARD_TEST_KUBECONFIG", rig.kubeconfig()).env("MESHWARD_TEST_OBJECTS", SCANNED);
+    tests
 }
 
 /// Tells a program that installs the chart where this cluster's node has its folders.

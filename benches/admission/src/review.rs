@@ -82,7 +82,7 @@ pub(crate) fn pod() -> Value {
     let mut environment = Vec::new();
     loop {
         let pod = with_environment(&environment);
-        if review(&pod).len() >= SIZE {
+        if review(&pod, false).len() >= SIZE {
             return pod;
         }
         environment.push(json!({"name": format!("KEY_{}", environment.len()), "value": "x".repeat(50)}));
@@ -112,8 +112,9 @@ fn with_environment(environment: &[Value]) -> Value {
     })
 }
 
-/// The pod as the API server sends it, of a dry run, so that nobody writes anything about it.
-pub(crate) fn review(pod: &Value) -> Bytes {
+/// The pod as the API server sends it. Of a real request both tell what they found in reports and Events, of a dry run
+/// neither does.
+pub(crate) fn review(pod: &Value, dry_run: bool) -> Bytes {
     let kind = json!({"group": "", "version": "v1", "kind": "Pod"});
     let resource = json!({"group": "", "version": "v1", "resource": "pods"});
     let review = json!({
@@ -123,7 +124,7 @@ pub(crate) fn review(pod: &Value) -> Bytes {
             "kind": kind, "resource": resource, "requestKind": kind, "requestResource": resource,
             "name": "measured", "namespace": "default", "operation": "CREATE",
             "userInfo": {"username": "rig-admin", "groups": ["system:masters", "system:authenticated"]},
-            "object": pod, "oldObject": null, "dryRun": true,
+            "object": pod, "oldObject": null, "dryRun": dry_run,
             "options": {"apiVersion": "meta.k8s.io/v1", "kind": "CreateOptions"},
         },
     });

@@ -64,7 +64,7 @@ pub(crate) fn node(arguments: &Arguments) -> Result<()> {
         command.args(["--only", name]);
     }
     on_node_of(&rig, &mut command);
-    on_own_cluster(&rig, &images, arguments.keep, "bench", command)
+    on_own_cluster(&rig, &images, arguments.keep, vec![("bench", command)])
 }
 
 /// How the admission controller is timed.
@@ -93,5 +93,5 @@ pub(crate) fn admission(arguments: &AdmissionArguments) -> Result<()> {
         command.env("MESHWARD_KYVERNO_ADMISSION", rig.kyverno()?);
     }
     command.args(&arguments.arguments);
-    on_own_cluster(&rig, &[], arguments.keep, "bench", command)
+    on_own_cluster(&rig, &[], arguments.keep, vec![("bench", command)])
 }

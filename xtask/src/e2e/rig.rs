@@ -60,9 +60,14 @@ impl Rig {
         command
             .env("RIG_STATE", &self.state)
             .env("RIG_BIN", &self.programs)
-            .env("KUBECONFIG", self.state.join("admin.kubeconfig"))
+            .env("KUBECONFIG", self.kubeconfig())
             .env("CONTAINERD_ADDRESS", self.socket())
             .env("CONTAINERD_NAMESPACE", "k8s.io");
+    }
+
+    /// Who may do everything on it.
+    pub(super) fn kubeconfig(&self) -> PathBuf {
+        self.state.join("admin.kubeconfig")
     }
 
     pub(super) fn state(&self) -> &Path {
