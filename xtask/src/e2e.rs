@@ -84,6 +84,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             on_node_of(rig, &mut cases);
             let mut work = vec![("cases", cases)];
             if arguments.filter.is_empty() {
+                work.push(("taking the chart away", uninstall(&prepared.helm)));
                 work.push(("tests of the crates that need a cluster", cluster_tests(rig)));
             }
             on_own_cluster(rig, &prepared.images, arguments.keep, work)
@@ -160,11 +161,18 @@ fn on_own_cluster(rig: &Rig, images: &[PathBuf], keep: bool, work: Vec<(&str, Co
     result
 }
 
+/// Two controllers would write the same reports.
+fn uninstall(helm: &Path) -> Command {
+    let mut helm = Command::new(helm);
+    helm.args(["uninstall", "meshward", "--namespace", "meshward-system", "--wait", "--ignore-not-found"]);
+    helm
+}
+
 /// The tests of the crates that are skipped without a cluster, with the faults that no release has.
 fn cluster_tests(rig: &Rig) -> Command {
     // Of the whole workspace, as everything else, so that nothing is built twice.
     let mut tests = run::cargo(&["test", "--quiet", "--workspace", "--features", "meshward-control/faults"]);
-    tests.args(["--test", "cluster", "--test", "lease", "--test", "reporter"]);
+    tests.args(["--test", "cluster", "--test", "lease", "--test", "reporter", "--", "--test-threads", "3"]);
     tests.env("MESHWARD_TEST_KUBECONFIG", rig.kubeconfig()).env("MESHWARD_TEST_OBJECTS", SCANNED);
     tests
 }

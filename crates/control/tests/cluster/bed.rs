@@ -51,10 +51,29 @@ impl Bed {
         let name = format!("{name}-{}", std::process::id());
         let shop = format!("{name}-shop");
         let bed = Self { client, kubeconfig, name, shop, balancer: Balancer::start().await };
+        bed.define().await;
         bed.namespace(&bed.name, json!({})).await;
         let enforced = json!({"pod-security.kubernetes.io/enforce": "restricted", "looked-at-by": bed.name});
         bed.namespace(&bed.shop, enforced).await;
         Some(bed)
+    }
+
+    /// The kinds of policies and reports, which the chart brings elsewhere.
+    async fn define(&self) {
+        let plural = "customresourcedefinitions";
+        let api = self.api("apiextensions.k8s.io", "v1", "CustomResourceDefinition", plural);
+        for definition in meshward_definitions::all() {
+            let object: DynamicObject = serde_json::from_value(definition.object.clone()).unwrap();
+            match api.create(&PostParams::default(), &object).await {
+                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                made => drop(made.unwrap()),
+            }
+        }
+        let served = self.api("wgpolicyk8s.io", "v1alpha2", "PolicyReport", "policyreports");
+        eventually("reports are served", || async {
+            served.list(&ListParams::default().limit(1)).await.is_ok()
+        })
+        .await;
     }
 
     async fn namespace(&self, name: &str, labels: Value) {

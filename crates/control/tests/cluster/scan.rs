@@ -18,22 +18,6 @@ fn objects() -> usize {
     std::env::var("MESHWARD_TEST_OBJECTS").ok().and_then(|text| text.parse().ok()).unwrap_or(OBJECTS)
 }
 
-/// The scan needs the kinds of policies and reports, which the chart brings elsewhere.
-pub(crate) async fn define(bed: &Bed) {
-    let plural = "customresourcedefinitions";
-    let api = bed.api("apiextensions.k8s.io", "v1", "CustomResourceDefinition", plural);
-    for definition in meshward_definitions::all() {
-        let object: DynamicObject = serde_json::from_value(definition.object.clone()).unwrap();
-        match api.create(&PostParams::default(), &object).await {
-            Err(kube::Error::Api(status)) if status.code == 409 => {}
-            made => drop(made.unwrap()),
-        }
-    }
-    let served = bed.api("wgpolicyk8s.io", "v1alpha2", "PolicyReport", "policyreports");
-    eventually("reports are served", || async { served.list(&ListParams::default().limit(1)).await.is_ok() })
-        .await;
-}
-
 /// A policy about the ConfigMaps of the bed's namespace: half of them fail it.
 async fn policy(bed: &Bed) {
     let object = json!({"apiVersion": "kyverno.io/v1", "kind": "ClusterPolicy", "metadata": {"name": bed.name},
@@ -123,7 +107,6 @@ fn memory(replica: &Replica) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_are_reported_once_and_not_again() {
     let Some(bed) = Bed::or_skip("scans").await else { return };
-    define(&bed).await;
     policy(&bed).await;
     let objects = objects();
     config_maps(&bed, 0, objects).await;
@@ -167,7 +150,6 @@ async fn objects_are_reported_once_and_not_again() {
 async fn reports_have_their_other_names_by_switch() {
     const OBJECTS: usize = 10;
     let Some(bed) = Bed::or_skip("openreports").await else { return };
-    define(&bed).await;
     policy(&bed).await;
     config_maps(&bed, 0, OBJECTS).await;
     let settings = ["--no-swap", "--report-rate", "1000", "--reports", "openreports"];
@@ -192,7 +174,6 @@ async fn a_flood_is_written_at_the_rate_that_is_set() {
     const RATE: usize = 20;
     const FLOOD: usize = 120;
     let Some(bed) = Bed::or_skip("floods").await else { return };
-    define(&bed).await;
     policy(&bed).await;
     let rate = RATE.to_string();
     let mut replica = bed.replica("one", &["--no-swap", "--report-rate", &rate]).await;
@@ -232,7 +213,6 @@ fn pod(name: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_exemption_says_what_it_is_good_for() {
     let Some(bed) = Bed::or_skip("saves").await else { return };
-    define(&bed).await;
     // In a namespace that only warns, so that nothing has to be running yet.
     let space = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": format!("{}-mesh", bed.name),
         "labels": {"looked-at-by": bed.name, "meshward.dev/warn": "restricted"}}});

@@ -2,7 +2,8 @@
 //! sent costs nothing, and one that is wrongly not sent is a hole; so what cannot be told here counts as "can be".
 
 use super::{Body, Check, Policy, Rule};
-use crate::kyverno::matching::{Gvk, Operations};
+use crate::kyverno::matching::{Gvk, KindSelector, Operations};
+use crate::wildcard;
 use std::collections::BTreeSet;
 
 impl Policy {
@@ -26,8 +27,10 @@ impl Policy {
             return Some(BTreeSet::from([namespace]));
         }
         // A namespace counts as an object of the namespace that it is, and its labels are not those of another one.
-        let namespace = Gvk { version: "v1".to_owned(), kind: "Namespace".to_owned(), ..Gvk::default() };
-        if self.rules.is_empty() || !self.operations(&namespace, "").is_empty() {
+        let is_namespace = |kind: &KindSelector| wildcard::matches(kind.kind(), "Namespace");
+        if self.rules.is_empty()
+            || self.kinds().any(|kinds| kinds.is_empty() || kinds.iter().any(is_namespace))
+        {
             return None;
         }
         let rules = self.rules.iter().chain(&self.controllers).chain(&self.cron_jobs);

@@ -417,12 +417,14 @@ fn knows_the_only_namespaces_that_it_can_be_about() {
         // Namespaces are named too, as objects; labels of theirs say nothing about others.
         (json!({"any": [named(&["Namespace"], &["a"])]}), None),
         (json!({"any": [named(&["*"], &["a"])]}), None),
+        (json!({"any": [named(&["Namespace/finalize"], &["a"])]}), None),
+        (json!({"any": [named(&[], &["a"])]}), None),
     ];
     for (matched, expected) in table {
         let mut document = policy(json!({"pattern": {"metadata": {"name": "?*"}}}));
         document["spec"]["background"] = false.into();
         document["spec"]["rules"][0]["match"] = matched.clone();
-        let compiled = Policy::compile(&document).unwrap();
+        let compiled = Policy::compile_with(&document, Quirks::STRICT).unwrap();
         let found = compiled.namespaces().map(|all| all.into_iter().collect::<Vec<_>>().join(" "));
         assert_eq!(found.as_deref(), expected, "{matched}");
     }
