@@ -11,11 +11,15 @@ use crate::run;
 
 /// Where built tools and clusters are kept: `MESHWARD_CACHE`, else `meshward` in the user's cache folder.
 pub(crate) fn cache() -> Result<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    variable("MESHWARD_CACHE")
-        .or_else(|| variable("XDG_CACHE_HOME").map(|cache| cache.join("meshward")))
-        .or_else(|| variable("HOME").map(|home| home.join(".cache/meshward")))
+    path_in("MESHWARD_CACHE")
+        .or_else(|| path_in("XDG_CACHE_HOME").map(|cache| cache.join("meshward")))
+        .or_else(|| path_in("HOME").map(|home| home.join(".cache/meshward")))
         .context("none of MESHWARD_CACHE, XDG_CACHE_HOME and HOME is set")
+}
+
+/// The path that an environment variable names.
+pub(crate) fn path_in(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 /// Helm, if it has been built.

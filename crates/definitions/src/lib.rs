@@ -120,7 +120,7 @@ const fn wide(name: &'static str, path: &'static str, of: &'static str) -> Colum
     Column { name, path, of, wide: true }
 }
 
-fn columns(columns: &[Column]) -> Value {
+fn columns<'c>(columns: impl IntoIterator<Item = &'c Column>) -> Value {
     let write = |column: &Column| {
         let mut written = json!({"name": column.name, "type": column.of, "jsonPath": column.path});
         if column.wide {
@@ -128,7 +128,7 @@ fn columns(columns: &[Column]) -> Value {
         }
         written
     };
-    columns.iter().map(write).collect()
+    columns.into_iter().map(write).collect()
 }
 
 /// The schema of an object with these properties beside those that every object has.

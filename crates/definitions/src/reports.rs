@@ -5,20 +5,13 @@ use serde_json::{Map, Value, json};
 
 use crate::{Column, Names, column, columns, object_schema, wide};
 
-const COLUMNS: &[Column] = &[
-    column("Kind", ".scope.kind", "string"),
-    column("Name", ".scope.name", "string"),
-    column("Pass", ".summary.pass", "integer"),
-    column("Fail", ".summary.fail", "integer"),
-    column("Warn", ".summary.warn", "integer"),
-    column("Error", ".summary.error", "integer"),
-    column("Skip", ".summary.skip", "integer"),
-    column("Age", ".metadata.creationTimestamp", "date"),
-];
+/// What a report is about.
+const SCOPE: [Column; 2] = [column("Kind", ".scope.kind", "string"), column("Name", ".scope.name", "string")];
+const OPEN_SCOPE: [Column; 2] =
+    [wide("Kind", ".scope.kind", "string"), wide("Name", ".scope.name", "string")];
 
-const OPEN_COLUMNS: &[Column] = &[
-    wide("Kind", ".scope.kind", "string"),
-    wide("Name", ".scope.name", "string"),
+/// The columns behind it.
+const COLUMNS: [Column; 6] = [
     column("Pass", ".summary.pass", "integer"),
     column("Fail", ".summary.fail", "integer"),
     column("Warn", ".summary.warn", "integer"),
@@ -31,11 +24,11 @@ const OPEN_COLUMNS: &[Column] = &[
 struct Api {
     group: &'static str,
     version: &'static str,
-    columns: &'static [Column],
+    scope: [Column; 2],
 }
 
-const POLICY: Api = Api { group: "wgpolicyk8s.io", version: "v1alpha2", columns: COLUMNS };
-const OPEN: Api = Api { group: "openreports.io", version: "v1alpha1", columns: OPEN_COLUMNS };
+const POLICY: Api = Api { group: "wgpolicyk8s.io", version: "v1alpha2", scope: SCOPE };
+const OPEN: Api = Api { group: "openreports.io", version: "v1alpha1", scope: OPEN_SCOPE };
 
 pub(crate) fn definitions() -> Vec<Value> {
     vec![
@@ -72,7 +65,7 @@ fn definition(
     let about = "What policies say about an object.";
     names.definition(vec![json!({
         "name": api.version, "served": true, "storage": true,
-        "additionalPrinterColumns": columns(api.columns),
+        "additionalPrinterColumns": columns(api.scope.iter().chain(&COLUMNS)),
         "schema": {"openAPIV3Schema": object_schema(about, properties, &[])},
     })])
 }

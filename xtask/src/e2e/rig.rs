@@ -25,8 +25,9 @@ impl Rig {
         if !run::is_root() {
             bail!("a cluster of our own needs root: run this as root, or give a KUBECONFIG");
         }
-        let variable =
-            |name: &str, default: &str| set(name).unwrap_or_else(|| std::env::temp_dir().join(default));
+        let variable = |name: &str, default: &str| {
+            tools::path_in(name).unwrap_or_else(|| std::env::temp_dir().join(default))
+        };
         let state = variable("RIG_STATE", "meshrig");
         let mut lock = state.file_name().unwrap_or_default().to_os_string();
         lock.push(".lock");
@@ -126,11 +127,11 @@ impl Rig {
 
     /// Puts image archives into the node.
     pub(super) fn load(&self, images: &[PathBuf]) -> Result<()> {
-        let mut load = script("cluster/load.sh");
-        self.environment(&mut load);
         if images.is_empty() {
             return Ok(());
         }
+        let mut load = script("cluster/load.sh");
+        self.environment(&mut load);
         run::step("loading images", load.args(images))
     }
 
@@ -152,7 +153,7 @@ impl Rig {
 
     /// Builds Kyverno's admission controller, once.
     pub(super) fn kyverno(&self) -> Result<PathBuf> {
-        if let Some(program) = set("MESHWARD_KYVERNO_ADMISSION") {
+        if let Some(program) = tools::path_in("MESHWARD_KYVERNO_ADMISSION") {
             return Ok(program);
         }
         tools::need_go("Kyverno")?;
@@ -168,7 +169,7 @@ impl Rig {
 
     /// Builds the real Istio, once; its outputs.
     pub(super) fn istio(&self) -> Result<PathBuf> {
-        let out = match set("MESHWARD_ISTIO") {
+        let out = match tools::path_in("MESHWARD_ISTIO") {
             Some(out) => out,
             None => tools::cache()?.join("istio"),
         };
@@ -182,9 +183,4 @@ impl Rig {
         run::step("the real Istio", build.arg(&out)).context("the real Istio")?;
         Ok(out)
     }
-}
-
-/// The path that an environment variable names.
-fn set(name: &str) -> Option<PathBuf> {
-    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use meshward_policy::kyverno::matching::{Gvk, KindSelector, UserInfo};
-use meshward_policy::kyverno::policy::{Action, Input, Policy, RuleReport, RuleResult, Settings, Status};
+use meshward_policy::kyverno::policy::{Action, Input, Policy, RuleReport, RuleResult, Status};
 use serde_json::Value;
 
 use super::Scope;
@@ -46,7 +46,7 @@ struct Said {
 impl Said {
     /// Whether it refuses the request.
     fn refuses(&self) -> bool {
-        let ignore = Group::of(self.loaded.policy.settings()).ignore;
+        let ignore = self.loaded.group.ignore;
         self.rules.iter().any(|(report, action)| {
             let decides = match report.result.status {
                 Status::Fail => true,
@@ -89,8 +89,8 @@ impl Judge for Policies {
             _ => asker.parent(&request.resource).map_err(stop)?,
         };
         let about = |loaded: &&Arc<LoadedPolicy>| {
-            let settings = loaded.policy.settings();
-            settings.admission && self.asks(settings) && names(&loaded.policy, &gvk, &request.sub_resource)
+            let admission = loaded.policy.settings().admission;
+            admission && self.asks(loaded.group) && names(&loaded.policy, &gvk, &request.sub_resource)
         };
         let policies: Vec<&Arc<LoadedPolicy>> = snapshot.policies.about(&gvk).filter(about).collect();
         if policies.is_empty() {
@@ -166,8 +166,7 @@ impl Policies {
     }
 
     /// Whether a policy is asked by this webhook.
-    fn asks(&self, settings: &Settings) -> bool {
-        let group = Group::of(settings);
+    fn asks(&self, group: Group) -> bool {
         group == self.group || (self.group.stands_in_for(group) && !self.asked.has(group))
     }
 

@@ -11,6 +11,7 @@ use meshward_policy::wildcard;
 use serde_json::Value;
 
 use super::Origin;
+use crate::admission::Group;
 
 /// A policy in force.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub struct LoadedPolicy {
     pub origin: Arc<Origin>,
     /// The policy.
     pub policy: Policy,
+    /// Which webhook asks it.
+    pub group: Group,
     /// Annotations: severity, category and title are shown in reports.
     pub annotations: Value,
     /// Whether its last evaluation took long or waited, or there was none yet: the next one is kept off the threads that
@@ -72,10 +75,8 @@ impl PolicySet {
             Ok(policy) => {
                 self.broken.remove(&key);
                 let annotations = object.pointer("/metadata/annotations").cloned().unwrap_or_default();
-                self.by_key.insert(
-                    key,
-                    Arc::new(LoadedPolicy { origin, policy, annotations, slow: AtomicBool::new(true) }),
-                );
+                let (group, slow) = (Group::of(policy.settings()), AtomicBool::new(true));
+                self.by_key.insert(key, Arc::new(LoadedPolicy { origin, policy, group, annotations, slow }));
             }
             Err(errors) => {
                 let earlier = self.by_key.contains_key(&key);

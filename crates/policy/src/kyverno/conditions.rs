@@ -56,6 +56,11 @@ const OPERATORS: [(&str, Operator); 18] = [
 ];
 
 impl Operator {
+    /// The names as Kyverno's admission accepts them.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        OPERATORS.iter().map(|(name, _)| *name)
+    }
+
     /// The operator with a name, in any letter case.
     pub fn parse(name: &str) -> Option<Operator> {
         let (exact, operator) = OPERATORS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;

@@ -237,8 +237,12 @@ impl Policy {
 
     /// The names of all rules that are evaluated, generated ones included.
     pub fn rule_names(&self) -> impl Iterator<Item = &str> {
-        let all = self.rules.iter().chain(&self.controllers).chain(&self.cron_jobs);
-        all.map(|rule| rule.name.as_str())
+        self.all_rules().map(|rule| rule.name.as_str())
+    }
+
+    /// The rules that are evaluated, those generated for controllers included.
+    fn all_rules(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().chain(&self.controllers).chain(&self.cron_jobs)
     }
 
     /// What the rules say about an object; nothing for rules that do not match it.

@@ -33,8 +33,8 @@ impl Policy {
         {
             return None;
         }
-        let rules = self.rules.iter().chain(&self.controllers).chain(&self.cron_jobs);
-        let all: Option<Vec<BTreeSet<&str>>> = rules.map(|rule| rule.matching.namespaces()).collect();
+        let all: Option<Vec<BTreeSet<&str>>> =
+            self.all_rules().map(|rule| rule.matching.namespaces()).collect();
         Some(all?.into_iter().flatten().collect())
     }
 }

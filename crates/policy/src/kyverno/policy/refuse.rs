@@ -15,6 +15,7 @@ mod matching;
 mod setting;
 mod variable;
 
+use super::settings::present;
 use super::{Body, Policy, PolicyError};
 use crate::kyverno::quirk::Quirks;
 use serde_json::Value;
@@ -88,11 +89,6 @@ impl Refused<'_> {
     fn add(&mut self, path: impl Into<String>, reason: impl Into<String>) {
         self.0.push(PolicyError { path: path.into(), reason: reason.into() });
     }
-}
-
-/// A member that is not null.
-fn present<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
-    value.get(name).filter(|value| !value.is_null())
 }
 
 /// The elements of a list; none where it is missing.

@@ -110,15 +110,13 @@ impl Policy {
 
     /// The kinds of each filter of the rules' `match`, generated rules included; an empty list means every kind.
     pub fn kinds(&self) -> impl Iterator<Item = &[KindSelector]> {
-        let all = self.rules.iter().chain(&self.controllers).chain(&self.cron_jobs);
-        all.flat_map(|rule| rule.matching.filters()).map(Filter::kinds)
+        self.all_rules().flat_map(|rule| rule.matching.filters()).map(Filter::kinds)
     }
 
     /// What a failure of a rule leads to for an object of a namespace, whose labels are an object or null. A name that
     /// no rule has gets the policy's own action.
     pub fn action(&self, rule: &str, namespace: &str, labels: &Value) -> Action {
-        let all = self.rules.iter().chain(&self.controllers).chain(&self.cron_jobs);
-        let named = all.into_iter().find(|known| known.name == rule).or(self.rules.first());
+        let named = self.all_rules().find(|known| known.name == rule).or(self.rules.first());
         named.map_or(self.settings.action, |rule| rule.settings.action(&self.settings, namespace, labels))
     }
 

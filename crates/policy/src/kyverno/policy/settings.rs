@@ -277,7 +277,8 @@ impl RuleSettings {
     }
 }
 
-fn present<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
+/// A member that is not null.
+pub(super) fn present<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
     value.get(name).filter(|value| !value.is_null())
 }
 

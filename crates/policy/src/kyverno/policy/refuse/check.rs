@@ -1,31 +1,10 @@
 //! What a rule checks: operators and values of conditions, anchors of patterns, labels that are no text.
 
 use super::{Refused, list, present, text};
+use crate::kyverno::conditions::Operator;
+use crate::kyverno::matching::Operations;
 use crate::kyverno::pattern::Anchor;
 use serde_json::{Map, Value};
-
-/// The operators as they have to be written.
-const OPERATORS: [&str; 18] = [
-    "Equal",
-    "Equals",
-    "NotEqual",
-    "NotEquals",
-    "In",
-    "NotIn",
-    "AnyIn",
-    "AllIn",
-    "AnyNotIn",
-    "AllNotIn",
-    "GreaterThan",
-    "GreaterThanOrEquals",
-    "LessThan",
-    "LessThanOrEquals",
-    "DurationGreaterThan",
-    "DurationGreaterThanOrEquals",
-    "DurationLessThan",
-    "DurationLessThanOrEquals",
-];
-const OPERATIONS: [&str; 4] = ["CREATE", "UPDATE", "DELETE", "CONNECT"];
 
 pub(super) fn check(rule: &Value, validate: &Value, path: &str, refused: &mut Refused<'_>) {
     if let Some(conditions) = present(rule, "preconditions") {
@@ -103,20 +82,22 @@ fn whole(condition: &Value, path: &str, refused: &mut Refused<'_>) {
 
 fn operator(condition: &Value, path: &str, refused: &mut Refused<'_>) {
     let operator = text(condition, "operator");
-    if !OPERATORS.contains(&operator) {
-        let reason = format!("found {operator:?}, accepted: {}", OPERATORS.join(", "));
+    if !Operator::names().any(|name| name == operator) {
+        let accepted = Operator::names().collect::<Vec<_>>().join(", ");
+        let reason = format!("found {operator:?}, accepted: {accepted}");
         refused.add(format!("{path}.operator"), reason);
     }
 }
 
 /// What `request.operation` is compared with.
 fn operations(value: &Value, path: &str, refused: &mut Refused<'_>) {
-    let accepted = || format!("accepted: {}", OPERATIONS.join(", "));
+    let accepted = || format!("accepted: {}", Operations::ALL.names().collect::<Vec<_>>().join(", "));
+    let is_operation = |text: &str| Operations::ALL.names().any(|name| name == text);
     match value {
         Value::String(text) if text.len() >= 4 && text.starts_with("{{") && text.ends_with("}}") => {}
-        Value::String(text) if OPERATIONS.contains(&text.as_str()) => {}
+        Value::String(text) if is_operation(text) => {}
         Value::Array(values) => {
-            let is_known = |value: &Value| value.as_str().is_some_and(|text| OPERATIONS.contains(&text));
+            let is_known = |value: &Value| value.as_str().is_some_and(is_operation);
             if let Some(index) = values.iter().position(|value| !is_known(value)) {
                 refused.add(format!("{path}[{index}]"), format!("found {}, {}", values[index], accepted()));
             }
