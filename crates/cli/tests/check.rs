@@ -172,10 +172,12 @@ fn injected_manifests_are_checked() {
 
 const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {containers: [{name: a}]}\n";
 
-/// A hundred megabytes of documents cost the memory of a few.
+/// A hundred megabytes of documents cost the memory of a few. The allocator gives back at once what was freed: how
+/// much it keeps for some milliseconds depends on what else the machine does, and is not what streaming is about.
 #[test]
 fn a_large_file_streams() {
     let mut child = Command::new(PROGRAM)
+        .env("MIMALLOC_PURGE_DELAY", "0")
         .args(["check", "--level", "baseline", "-o", "json", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -203,7 +205,7 @@ fn a_large_file_streams() {
     assert_eq!(objects.as_array().unwrap().len(), 1);
     assert_eq!(objects[0]["allowed"], true);
     println!("{kilobytes} kB");
-    assert!(kilobytes < 90 << 10, "{kilobytes} kB for documents of one megabyte");
+    assert!(kilobytes < 60 << 10, "{kilobytes} kB for documents of one megabyte");
 }
 
 #[test]
