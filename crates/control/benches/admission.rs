@@ -17,6 +17,7 @@ use meshward_control::admission::{Asked, Parts, Scope, router};
 use meshward_control::live::{Granting, Live, Snapshot};
 use meshward_control::lookup::Outside;
 use meshward_control::metrics::Metrics;
+use meshward_control::observed::Observer;
 use meshward_manifest::{Documents, Options};
 use meshward_mesh::{SwapOptions, WaitUser};
 use meshward_policy::psa::Configuration;
@@ -98,7 +99,7 @@ fn webhooks(policies: &[Value]) -> Router {
     router(Parts {
         live,
         outside: Arc::new(Outside::new(None, roles)),
-        observed,
+        observed: Observer::new(observed, false),
         metrics: Metrics::new(false),
         asked: Asked::default(),
         swapper: Swapper::new(SwapOptions::default(), || WaitUser::Ordinary, Vec::new()),

@@ -29,12 +29,11 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::post;
 use meshward_policy::psa::Configuration;
-use tokio::sync::mpsc;
 
 use crate::live::{Granting, Live};
 use crate::lookup::Outside;
 use crate::metrics::Metrics;
-use crate::observed::Observed;
+use crate::observed::Observer;
 use body::Rejected;
 use judge::Judge;
 use mutate::Mutate;
@@ -77,7 +76,7 @@ pub struct Parts {
     /// Whom to ask for what is not in it.
     pub outside: Arc<Outside>,
     /// Where what is found out goes; what does not fit is dropped and counted.
-    pub observed: mpsc::Sender<Observed>,
+    pub observed: Observer,
     /// What is counted.
     pub metrics: Metrics,
     /// Which policies have webhooks.

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::events::{self, EventSettings, Events, Source};
 use crate::hooks::Apis;
 use crate::live::{KINDS, Live};
-use crate::observed::Observed;
+use crate::observed::{Observed, Observer};
 use crate::report::{self, Message, PodImages, ReportSettings, Results, Writer, of_rule};
 use crate::scan::{self, Rules, Scan, ScanSettings, Uses};
 use crate::status::{Status, StatusSettings};
@@ -107,8 +107,9 @@ impl Background {
     }
 
     /// Takes what requests found, until `token` is cancelled. Answers where to send it, and the work.
-    pub fn observe(self, token: CancellationToken) -> (mpsc::Sender<Observed>, impl Future<Output = ()>) {
+    pub fn observe(self, token: CancellationToken) -> (Observer, impl Future<Output = ()>) {
         let (sender, mut observed) = mpsc::channel::<Observed>(OBSERVED);
+        let applied = self.settings.events.events_applied;
         let work = async move {
             let (news, _) = mpsc::channel(1);
             let (writer, reports) = self.writer(false, watch::Sender::new(0), news);
@@ -122,7 +123,7 @@ impl Background {
                 _ = token.run_until_cancelled(sort) => {}
             }
         };
-        (sender, work)
+        (Observer::new(sender, applied), work)
     }
 
     fn sort(&self, observed: Observed, reports: &mpsc::Sender<Message>) {

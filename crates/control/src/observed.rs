@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use meshward_policy::kyverno::policy::{Action, RuleReport};
+use meshward_policy::kyverno::policy::{Action, RuleReport, Status};
 use serde_json::Value;
+use tokio::sync::mpsc;
 
 use crate::live::Origin;
 
@@ -72,6 +73,8 @@ pub struct PolicyOutcome {
     pub rules: Vec<(RuleReport, Action)>,
     /// Whether that refused the request.
     pub blocked: bool,
+    /// Whether the scan asks it as well.
+    pub scanned: bool,
 }
 
 /// A finding of Pod Security that an exemption took out.
@@ -96,4 +99,89 @@ pub struct Observed {
     pub policies: Vec<PolicyOutcome>,
     /// What exemptions took out.
     pub exemptions: Vec<ExemptionUse>,
+}
+
+impl Observed {
+    /// Whether there is something in it that anybody tells: a failure, an exception that was used, or the result of a
+    /// policy that the scan does not ask. Most requests pass everything, and are over with their answer.
+    fn is_news(&self) -> bool {
+        let told = |report: &RuleReport| {
+            let failed = matches!(report.result.status, Status::Fail | Status::Warn | Status::Error);
+            failed || !report.exceptions.is_empty()
+        };
+        let of_policy =
+            |one: &PolicyOutcome| !one.scanned || one.rules.iter().any(|(report, _)| told(report));
+        self.policies.iter().any(of_policy)
+    }
+}
+
+/// Where requests tell what they found. Whoever reads it may be slower than requests come; what does not fit is found
+/// again by the scan.
+#[derive(Debug, Clone)]
+pub struct Observer {
+    sender: mpsc::Sender<Observed>,
+    all: bool,
+}
+
+impl Observer {
+    /// Passes on what is news, or `all`.
+    pub fn new(sender: mpsc::Sender<Observed>, all: bool) -> Self {
+        Self { sender, all }
+    }
+
+    /// False when it found no room.
+    pub(crate) fn tell(&self, observed: Observed) -> bool {
+        !(self.all || observed.is_news()) || self.sender.try_send(observed).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use meshward_policy::kyverno::policy::RuleResult;
+
+    use super::*;
+
+    fn observed(status: Status, exceptions: &[&str], scanned: bool) -> Observed {
+        let result = RuleResult { policy: "p".into(), rule: "r".into(), status, message: String::new() };
+        let exceptions = exceptions.iter().map(|name| name.to_string()).collect();
+        let report = RuleReport { result, exceptions, properties: Vec::new(), standard: None };
+        let origin = Origin::of(&serde_json::json!({"kind": "ClusterPolicy", "metadata": {"name": "p"}}));
+        let outcome = PolicyOutcome {
+            policy: Arc::new(origin),
+            rules: vec![(report, Action::Audit)],
+            blocked: false,
+            scanned,
+        };
+        Observed {
+            subject: Subject::of(&Value::Null),
+            process: Process::Admission,
+            operation: "CREATE".into(),
+            policies: vec![outcome],
+            exemptions: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_passed_and_is_scanned_is_no_news() {
+        let (sender, mut receiver) = mpsc::channel(8);
+        let (news, all) = (Observer::new(sender.clone(), false), Observer::new(sender, true));
+        let table = [
+            (observed(Status::Pass, &[], true), false),
+            (observed(Status::Skip, &[], true), false),
+            (observed(Status::Skip, &["shop/x"], true), true),
+            (observed(Status::Fail, &[], true), true),
+            (observed(Status::Error, &[], true), true),
+            (observed(Status::Pass, &[], false), true),
+        ];
+        for (observed, expected) in table {
+            assert!(news.tell(observed.clone()) && all.tell(observed.clone()));
+            let mut told = 0;
+            while receiver.try_recv().is_ok() {
+                told += 1;
+            }
+            assert_eq!(told, 1 + usize::from(expected), "{observed:?}");
+        }
+        drop(receiver);
+        assert!(news.tell(observed(Status::Pass, &[], true)) && !news.tell(observed(Status::Fail, &[], true)));
+    }
 }

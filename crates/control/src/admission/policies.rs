@@ -185,6 +185,7 @@ impl Policies {
             policy: one.loaded.origin.clone(),
             rules: one.rules,
             blocked,
+            scanned: one.loaded.policy.in_background(),
         };
         let observed = (!target.request.is_dry_run() && !said.is_empty()).then(|| Observed {
             subject: target.subject(),

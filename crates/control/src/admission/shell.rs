@@ -15,14 +15,14 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Bytes;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 
 use super::body::{self, Rejected};
 use super::deadline::Deadline;
 use super::judge::{Judge, OnFault, Stop, Verdict, guarded};
 use crate::lookup::{Asker, Outside};
 use crate::metrics::{Decision, Metrics};
-use crate::observed::Observed;
+use crate::observed::{Observed, Observer};
 use crate::review::{Answer, Refusal, Request, ReviewError};
 
 /// Larger reviews are judged on a thread of their own: on a worker they would keep other requests waiting, and nothing
@@ -35,13 +35,13 @@ const WAITING: usize = 64;
 pub(super) struct Shell {
     outside: Arc<Outside>,
     metrics: Metrics,
-    observed: mpsc::Sender<Observed>,
+    observed: Observer,
     room: Semaphore,
     waiting: Arc<Semaphore>,
 }
 
 impl Shell {
-    pub(super) fn new(outside: Arc<Outside>, metrics: Metrics, observed: mpsc::Sender<Observed>) -> Self {
+    pub(super) fn new(outside: Arc<Outside>, metrics: Metrics, observed: Observer) -> Self {
         let (room, waiting) = (Semaphore::new(body::TOGETHER), Arc::new(Semaphore::new(WAITING)));
         Self { outside, metrics, observed, room, waiting }
     }
@@ -131,11 +131,10 @@ impl Shell {
         })
     }
 
-    /// Passes on what was found out. Whoever writes reports may be slower than requests come; what does not fit is found
-    /// again by the scan.
+    /// Passes on what was found out.
     fn observe(&self, observed: Option<Observed>) {
         if let Some(observed) = observed
-            && self.observed.try_send(observed).is_err()
+            && !self.observed.tell(observed)
         {
             self.metrics.observation_dropped();
         }

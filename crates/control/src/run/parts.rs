@@ -15,7 +15,7 @@ use meshward_policy::kyverno::matching::Selector;
 use meshward_policy::psa::Configuration;
 use prometheus_client::registry::Registry;
 use serde_json::json;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::swap::Swapper;
@@ -26,7 +26,7 @@ use crate::hooks::{self, Apis, Instance, Sources, Target, Writer};
 use crate::live::{self, Definitions, Granting, KINDS, Live, Objects};
 use crate::lookup::Outside;
 use crate::metrics::Metrics;
-use crate::observed::Observed;
+use crate::observed::Observer;
 use crate::roles::watch_roles;
 use crate::scan::Rules;
 use crate::settings::{Settings, WaitUser};
@@ -246,7 +246,7 @@ impl Parts {
         metrics: &mut Registry,
         leading: &watch::Receiver<bool>,
         served: &Served,
-    ) -> anyhow::Result<mpsc::Sender<Observed>> {
+    ) -> anyhow::Result<Observer> {
         let settings = &self.settings;
         let rules = Rules {
             never: settings.never_judged(),
@@ -313,7 +313,7 @@ impl Parts {
         &self,
         swapper: Swapper,
         metrics: Metrics,
-        observed: mpsc::Sender<Observed>,
+        observed: Observer,
     ) -> admission::Parts {
         let (client, settings) = (&self.client, &self.settings);
         let (tell, roles) = watch::channel(None);

@@ -14,7 +14,7 @@ use meshward_control::admission::{Asked, Parts, Scope, router};
 use meshward_control::live::{Granting, Live, Snapshot};
 use meshward_control::lookup::Outside;
 use meshward_control::metrics::Metrics;
-use meshward_control::observed::Observed;
+use meshward_control::observed::{Observed, Observer};
 use meshward_control::roles::Roles;
 use meshward_mesh::{SwapOptions, WaitUser};
 use meshward_policy::psa::Configuration;
@@ -64,7 +64,7 @@ impl World {
         let router = router(Parts {
             live,
             outside,
-            observed,
+            observed: Observer::new(observed, true),
             metrics: metrics.clone(),
             asked: made.asked,
             swapper: Swapper::new(SwapOptions::default(), || WaitUser::Ordinary, made.excluded.clone()),
