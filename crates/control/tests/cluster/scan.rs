@@ -157,9 +157,10 @@ async fn reports_have_their_other_names_by_switch() {
     bed.balancer.ready(1).await;
     scanned(&replica, OBJECTS).await;
     let open = resource("openreports.io", "v1alpha1", "Report", "reports");
+    // Results on their way to the writer do not wait there yet.
+    eventually("a report of each", || async { reports_of(&bed, &open).await.0 >= OBJECTS }).await;
     let (reported, pass, fail) = reports_of(&bed, &open).await;
     assert_eq!((pass as usize, fail as usize), (OBJECTS / 2, reported - OBJECTS / 2));
-    assert!(reported >= OBJECTS, "{reported} reports");
     assert_eq!(reports(&bed).await.0, 0, "under both names");
     let policies = bed.api("kyverno.io", "v1", "ClusterPolicy", "clusterpolicies");
     policies.delete(&bed.name, &DeleteParams::default()).await.unwrap();
