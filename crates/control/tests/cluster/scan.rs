@@ -211,6 +211,16 @@ fn pod(name: &str) -> Value {
     }})
 }
 
+/// By every controller: one of another test that did not look at any would take reports about them away.
+async fn pods_are_looked_at(bed: &Bed) {
+    let object = json!({"apiVersion": "kyverno.io/v1", "kind": "ClusterPolicy", "metadata": {"name": bed.name},
+    "spec": {"admission": false, "rules": [{
+        "name": "none", "match": {"any": [{"resources": {"kinds": ["Pod"], "namespaces": [bed.name]}}]},
+        "validate": {"message": "none", "deny": {}},
+    }]}});
+    bed.create("kyverno.io", "v1", "ClusterPolicy", "clusterpolicies", &object).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_exemption_says_what_it_is_good_for() {
     let Some(bed) = Bed::or_skip("saves").await else { return };
@@ -234,6 +244,7 @@ async fn an_exemption_says_what_it_is_good_for() {
             "allow": [{"control": "Capabilities"}, {"control": "Running as Non-root user"}]}]}});
     let exemptions = namespaced("meshward.dev", "v1alpha1", "Exemption", "exemptions");
     exemptions.create(&PostParams::default(), &serde_json::from_value(exemption).unwrap()).await.unwrap();
+    pods_are_looked_at(&bed).await;
     let mut replica = bed.replica("one", &["--no-swap"]).await;
     bed.balancer.ready(1).await;
     let status = || async {
@@ -262,6 +273,8 @@ async fn an_exemption_says_what_it_is_good_for() {
     })
     .await;
     assert_eq!(replica.terminate().await, 0);
+    let policies = bed.api("kyverno.io", "v1", "ClusterPolicy", "clusterpolicies");
+    policies.delete(&bed.name, &DeleteParams::default()).await.unwrap();
     let namespaces = bed.api("", "v1", "Namespace", "namespaces");
     drop(namespaces.delete(&space, &DeleteParams::default()).await);
     uninstall(&bed).await;
