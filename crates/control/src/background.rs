@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::events::{self, EventSettings, Events, Source};
-use crate::hooks::Apis;
+use crate::hooks::{Answers, Apis};
 use crate::live::{KINDS, Live};
 use crate::observed::{Observed, Observer};
 use crate::report::{self, Message, PodImages, ReportSettings, Results, Writer, of_rule};
@@ -53,12 +53,21 @@ pub struct Settings {
 pub struct Background {
     client: Client,
     live: Live,
-    apis: watch::Receiver<Option<Arc<Apis>>>,
+    sources: Sources,
     settings: Arc<Settings>,
     readiness: Readiness,
     conditions: Conditions,
     metrics: Metrics,
     events: mpsc::Sender<Source>,
+}
+
+/// What the API server says.
+#[derive(Clone)]
+pub struct Sources {
+    /// What it serves.
+    pub apis: watch::Receiver<Option<Arc<Apis>>>,
+    /// What it says of match conditions.
+    pub answers: watch::Receiver<Answers>,
 }
 
 #[derive(Clone)]
@@ -79,7 +88,7 @@ impl Background {
     pub fn new(
         client: Client,
         live: Live,
-        apis: watch::Receiver<Option<Arc<Apis>>>,
+        sources: Sources,
         settings: Settings,
         readiness: &Readiness,
         registry: &mut Registry,
@@ -103,7 +112,7 @@ impl Background {
         };
         let settings = Arc::new(settings);
         let readiness = readiness.clone();
-        (Self { client, live, apis, settings, readiness, conditions, metrics, events }, writer)
+        (Self { client, live, sources, settings, readiness, conditions, metrics, events }, writer)
     }
 
     /// Takes what requests found, until `token` is cancelled. Answers where to send it, and the work.
@@ -167,7 +176,7 @@ impl Background {
     ) -> (Writer, mpsc::Sender<Message>) {
         let parts = report::Parts {
             client: self.client.clone(),
-            resources: self.apis.clone(),
+            resources: self.sources.apis.clone(),
             again,
             news,
             shown: self.conditions.reports.clone(),
@@ -200,6 +209,7 @@ impl Background {
             self.settings.status.clone(),
             uses.clone(),
             used.clone(),
+            self.sources.answers.clone(),
             self.conditions.status.clone(),
         );
         tasks.spawn(status.run());
@@ -227,7 +237,7 @@ impl Background {
         Scan {
             client: self.client.clone(),
             live: self.live.clone(),
-            resources: self.apis.clone(),
+            resources: self.sources.apis.clone(),
             rules: Arc::new(self.settings.rules.clone()),
             settings: self.settings.scan.clone(),
             reports,

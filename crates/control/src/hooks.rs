@@ -9,12 +9,15 @@
 //! ```
 
 mod apis;
+mod conditions;
 mod desired;
 mod rules;
 mod standards;
 mod writer;
 
 pub use apis::{Api, Apis, discover, watch_apis};
+pub use conditions::{Answers, Fault};
+pub(crate) use conditions::{FIELD as CONDITIONS_FIELD, ask as ask_conditions};
 pub use desired::{Client as ClientConfig, Desired, Wishes, desired};
 pub use standards::{Standards, Unlabelled};
 pub use writer::{Configurations, Instance, Sources, Target, Writer, remove_all, watch_configurations};

@@ -9,6 +9,7 @@
 //! ```
 
 mod cache;
+mod conditions;
 mod fetch;
 mod global;
 mod parents;

@@ -21,7 +21,7 @@ pub use api::Form;
 pub use content::{Bounds, Content, Summary};
 pub(crate) use index::group_kind;
 pub use index::{Index, Present};
-pub use line::{Line, Moment as Timestamp, PodImages, Severity, of_panic, of_rule};
+pub use line::{Line, Moment as Timestamp, PodImages, Severity, of_fault, of_panic, of_rule};
 pub use render::{CONTENT, Held, MANAGED_BY, MANAGER, TRUNCATED, render};
 pub use settings::ReportSettings;
 pub use writer::{Message, Metrics, News, Parts, Results, Writer, named};

@@ -21,9 +21,11 @@ use meshward_kit::log;
 use meshward_kit::serve::{Limits, serve};
 use meshward_kit::shutdown::Shutdown;
 use prometheus_client::registry::Registry;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission;
+use crate::hooks;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::settings::{Command, Settings};
@@ -61,7 +63,8 @@ async fn control(client: kube::Client, settings: Settings) -> anyhow::Result<()>
     let live = Live::default();
     let owner = owner::service(&client, &settings.identity).await;
     let asked = admission::Asked::default();
-    let parts = Parts { client, live, settings, shutdown, readiness, stop, asked, standards, owner };
+    let (answers, _) = watch::channel(hooks::Answers::default());
+    let parts = Parts { client, live, settings, shutdown, readiness, stop, asked, answers, standards, owner };
     let (shutdown, readiness) = (parts.shutdown.clone(), parts.readiness.clone());
     let definitions = parts.follow();
     let election = parts.elect();

@@ -1,6 +1,7 @@
 //! The scan: what policies and Pod Security say about the objects that are there already. One watch of each kind that
-//! something is about: its list is the scan, its changes keep the results true. What the results depend on is watched
-//! too, and a change of it has only the kinds looked at again that it concerns.
+//! something is about: its list is the scan, its changes keep the results true. Where policies name several versions of a
+//! kind, one is watched and each object read in the others, so that all results of it come together. What the results depend
+//! on is watched too, and a change of it has only the kinds looked at again that it concerns.
 //!
 //! ```text
 //! Snapshot, Apis ─ plan ─► kinds, each with a fingerprint ─► Follower (list, watch) ─ judge ─► reports
@@ -16,6 +17,7 @@ mod follow;
 mod metrics;
 mod pace;
 mod plan;
+mod read;
 mod settings;
 mod standards;
 mod uses;
@@ -41,7 +43,7 @@ use pace::Pace;
 use plan::{Plan, plan};
 
 pub(crate) use evaluate::now;
-pub use evaluate::{Found, judge};
+pub use evaluate::{Found, Other, judge};
 pub use metrics::Metrics;
 pub use plan::Rules;
 pub use settings::ScanSettings;
@@ -84,7 +86,7 @@ pub struct Scan {
 
 /// A kind that is followed.
 struct Running {
-    served: Api,
+    versions: Vec<Api>,
     fingerprint: u64,
     again: mpsc::Sender<Again>,
     task: AbortHandle,
@@ -190,7 +192,7 @@ impl Going {
 
     fn stop(&mut self, planned: &Plan) {
         self.running.retain(|key, running| {
-            let stays = planned.get(key).is_some_and(|followed| followed.served == running.served);
+            let stays = planned.get(key).is_some_and(|followed| followed.versions == running.versions);
             if !stays {
                 running.task.abort();
                 self.means.metrics.unfollowed(key.rsplit('/').next().unwrap_or(key));
@@ -203,11 +205,13 @@ impl Going {
         let (again, orders) = mpsc::channel(ORDERS);
         let readiness = Readiness::new();
         let shown = readiness.require("watch", "waiting for the API server to list them");
-        let plan::Followed { served, fingerprint } = followed;
-        let follower = Follower { means: self.means.clone(), served: served.clone(), again: orders, shown };
+        let plan::Followed { versions, fingerprint } = followed;
+        let Some((served, others)) = versions.split_first() else { return };
+        let (served, others) = (served.clone(), others.to_vec());
+        let follower = Follower { means: self.means.clone(), served, others, again: orders, shown };
         tracing::info!(kind = told(&key), "objects of this kind are looked at");
         let task = self.tasks.spawn(follower.run());
-        self.running.insert(key, Running { served, fingerprint, again, task, readiness });
+        self.running.insert(key, Running { versions, fingerprint, again, task, readiness });
     }
 
     /// Looks at everything again.

@@ -2,7 +2,7 @@
 //! leader alone, only where something changed, and of one object at most every few seconds.
 //!
 //! ```text
-//! Snapshot, Uses ─► Wish (what it depends on, hashed) ─ another than written? ─► read ─► computed ─ another? ─► patch
+//! Snapshot, Uses, Answers ─► Wish (what it depends on, hashed) ─ another than written? ─► read ─► computed ─ another? ─► patch
 //! ```
 
 mod exemptions;
@@ -22,10 +22,11 @@ use meshward_kit::admin::Condition;
 use meshward_kit::client::{Kind, RequestError};
 use meshward_kit::watch::{Loose, resource};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use crate::live::{Live, Origin, Snapshot};
+use crate::hooks::Answers;
+use crate::live::{Live, LoadedPolicy, Origin, Snapshot};
 use crate::scan::{Saved, Uses, next_expiry, now};
 
 pub use exemptions::{Facts, exemption};
@@ -60,6 +61,7 @@ pub struct Status {
     settings: StatusSettings,
     uses: Arc<Mutex<Uses>>,
     used: Arc<Notify>,
+    answers: watch::Receiver<Answers>,
     shown: Condition,
     /// What was written last, hashed, by kind and name.
     written: HashMap<String, u64>,
@@ -104,16 +106,19 @@ impl Wish {
 }
 
 impl Status {
-    /// Status of what is in force. `used` is told when what exemptions are good for may have changed.
+    /// Status of what is in force. `used` is told when what exemptions are good for may have changed, `answers` are the
+    /// API server's about match conditions.
     pub fn new(
         client: Client,
         live: Live,
         settings: StatusSettings,
         uses: Arc<Mutex<Uses>>,
         used: Arc<Notify>,
+        answers: watch::Receiver<Answers>,
         shown: Condition,
     ) -> Self {
-        Self { client, live, settings, uses, used, shown, written: HashMap::new(), closed_until: None }
+        let (written, closed_until) = (HashMap::new(), None);
+        Self { client, live, settings, uses, used, answers, shown, written, closed_until }
     }
 
     /// Works until it is dropped. What is in force must have been read.
@@ -122,11 +127,13 @@ impl Status {
         loop {
             let snapshot = self.live.snapshot();
             changes.mark_unchanged();
+            self.answers.mark_unchanged();
             self.look(&snapshot).await;
             let expiry = next_expiry(&snapshot).unwrap_or(LOOK).min(LOOK);
             tokio::time::sleep(QUIET).await;
             tokio::select! {
                 changed = changes.changed() => if changed.is_err() { return },
+                Ok(()) = self.answers.changed() => {}
                 () = self.used.notified() => {}
                 () = tokio::time::sleep(expiry.saturating_sub(QUIET)) => {}
             }
@@ -171,7 +178,7 @@ impl Status {
     fn wishes(&self, snapshot: &Snapshot) -> Vec<Wish> {
         let mut all = Vec::new();
         if self.settings.kyverno_status {
-            policies(snapshot, &mut all);
+            policies(snapshot, &self.answers.borrow(), &mut all);
         }
         let saved = {
             let uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
@@ -235,20 +242,30 @@ fn has(before: &Value, wanted: &Value) -> bool {
     }
 }
 
-fn policies(snapshot: &Snapshot, all: &mut Vec<Wish>) {
+fn policies(snapshot: &Snapshot, answers: &Answers, all: &mut Vec<Wish>) {
     let plural = |origin: &Origin| if origin.kind == "Policy" { "policies" } else { "clusterpolicies" };
     let broken: HashSet<String> = snapshot.policies.broken().map(|broken| broken.origin.key()).collect();
     for loaded in snapshot.policies.iter().filter(|loaded| !broken.contains(&loaded.origin.key())) {
-        let unsupported = loaded.policy.unsupported().iter();
-        let unsupported = unsupported.map(|one| format!("{} ({})", one.rule, one.what)).collect();
-        let about = About::Policy(Verdict { errors: Vec::new(), unsupported, earlier: false });
+        // It would be ready for a moment, and then not.
+        let Some(verdict) = verdict(loaded, answers) else { continue };
+        let about = About::Policy(verdict);
         all.push(Wish { plural: plural(&loaded.origin), origin: loaded.origin.clone(), about });
     }
     for broken in snapshot.policies.broken() {
         let errors = broken.errors.iter().map(ToString::to_string).collect();
-        let about = About::Policy(Verdict { errors, unsupported: Vec::new(), earlier: broken.earlier });
+        let about = About::Policy(Verdict { errors, earlier: broken.earlier, ..Verdict::default() });
         all.push(Wish { plural: plural(&broken.origin), origin: broken.origin.clone(), about });
     }
+}
+
+/// What is known of a policy that was read; `None` while the API server has not seen its match conditions.
+fn verdict(loaded: &LoadedPolicy, answers: &Answers) -> Option<Verdict> {
+    let unsupported = loaded.policy.unsupported().iter();
+    let unsupported = unsupported.map(|one| format!("{} ({})", one.rule, one.what)).collect();
+    // The conditions of one that no request is sent for are nobody's.
+    let conditions = loaded.group.conditions.filter(|_| loaded.policy.settings().admission);
+    let refused = conditions.map_or(Some(&[][..]), |conditions| answers.of(conditions))?.to_vec();
+    Some(Verdict { refused, unsupported, ..Verdict::default() })
 }
 
 fn exemptions(
@@ -276,5 +293,43 @@ fn exemptions(
                 .then(|| saved.get(&(origin.uid.clone(), origin.generation)).cloned().unwrap_or_default()),
         };
         all.push(Wish { origin, plural, about: About::Exemption(Box::new(facts)) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hooks::Fault;
+    use crate::live::Granting;
+
+    fn policy(admission: bool) -> Value {
+        json!({
+            "apiVersion": "kyverno.io/v1", "kind": "ClusterPolicy", "metadata": {"name": "p"},
+            "spec": {
+                "admission": admission,
+                "webhookConfiguration": {"matchConditions": [{"name": "a", "expression": "true"}]},
+                "rules": [{"name": "r", "match": {"any": [{"resources": {"kinds": ["Pod"]}}]}, "validate": {"deny": {}}}],
+            },
+        })
+    }
+
+    fn ready(snapshot: &Snapshot, answers: &Answers) -> Option<bool> {
+        let mut all = Vec::new();
+        policies(snapshot, answers, &mut all);
+        all.pop()?.status(&policy(true))["ready"].as_bool()
+    }
+
+    #[test]
+    fn a_policy_is_ready_when_the_api_server_took_its_match_conditions() {
+        let [asked, unasked] =
+            [true, false].map(|admission| Snapshot::of([&policy(admission)], &Granting::default()));
+        let number = asked.policies.iter().find_map(|loaded| loaded.group.conditions).unwrap();
+        let unknown = Answers::default();
+        let taken = Answers { given: [number].into(), ..Answers::default() };
+        let fault = Fault { field: "f".into(), message: "m".into() };
+        let refused = Answers { refused: [(number, vec![fault])].into(), ..taken.clone() };
+        let told = [&unknown, &taken, &refused].map(|answers| ready(&asked, answers));
+        assert_eq!(told, [None, Some(true), Some(false)]);
+        assert_eq!(ready(&unasked, &unknown), Some(true), "no webhook has them");
     }
 }

@@ -35,7 +35,7 @@ impl Judge for Objects {
         OnFault::Allow
     }
 
-    fn judge(&self, request: &Request<'_>, _asker: &Asker<'_>) -> Result<Verdict, Stop> {
+    fn judge(&self, request: &Request<'_>, asker: &Asker<'_>) -> Result<Verdict, Stop> {
         let (group, kind) = (&*request.kind.group, &*request.kind.kind);
         let known = KINDS.iter().any(|one| one.group == group && one.kind == kind);
         let changes = matches!(&*request.operation, "CREATE" | "UPDATE") && request.sub_resource.is_empty();
@@ -52,7 +52,7 @@ impl Judge for Objects {
         let checked = match (group, kind) {
             (GROUP, _) => check::exemption(&object, &Machine),
             (_, "PolicyException") => check::exception(&object, &self.granting, &snapshot, &Machine),
-            _ => check::policy(&object, &Machine),
+            _ => check::policy(&object, asker, &Machine)?,
         };
         Ok(answer(request, checked).into())
     }

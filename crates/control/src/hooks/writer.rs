@@ -4,6 +4,7 @@
 mod compare;
 mod found;
 mod refused;
+mod remove;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use meshward_kit::admin::{Condition, Readiness};
 use meshward_kit::backoff::Backoff;
 use meshward_kit::client::{Kind, RequestError};
@@ -24,14 +25,17 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::apis::Apis;
+use super::conditions::Answers;
 use super::desired::{CONDITIONS, Desired, Wishes, desired};
 use crate::certificates::CaBundle;
 use crate::live::{Definitions, KINDS, Live};
 use compare::{Step, other_release, plan, starting};
 use found::resources;
-use refused::{refused_at, webhooks_of, without};
+use refused::{Refused, conditions_of, news, without};
 
+pub(super) use found::validating;
 pub use found::{Configurations, watch_configurations};
+pub use remove::remove_all;
 
 /// Changes that come together are written together.
 const TOGETHER: Duration = Duration::from_millis(100);
@@ -119,8 +123,12 @@ pub struct Writer {
     trusted: watch::Sender<CaBundle>,
     shown: Condition,
     writes: Family<Written, Counter>,
-    /// Webhooks of match conditions that the API server has refused. Their names say which conditions they have.
-    refused: BTreeSet<String>,
+    /// Match conditions of the policies that `desired` looked at.
+    given: BTreeSet<u64>,
+    /// Those of them that the API server has refused.
+    refused: Refused,
+    /// Told about both when what is not refused is written.
+    answers: watch::Sender<Answers>,
 }
 
 /// Why a configuration is not as it should be.
@@ -135,17 +143,18 @@ enum WriteError {
 }
 
 impl Writer {
-    /// A writer; `trusted` is told which bundle every configuration carries, `shown` holds while they are as they should
-    /// be.
+    /// A writer; `trusted` is told which bundle every configuration carries, `answers` what the API server says of match
+    /// conditions, `shown` holds while they are as they should be.
     pub fn new(
         target: Target,
         wishes: Wishes,
         sources: Sources,
         trusted: watch::Sender<CaBundle>,
+        answers: watch::Sender<Answers>,
         shown: Condition,
     ) -> Self {
-        let (writes, refused) = (Family::default(), BTreeSet::new());
-        Self { target, wishes, sources, trusted, shown, writes, refused }
+        let (writes, given, refused) = (Family::default(), BTreeSet::new(), Refused::new());
+        Self { target, wishes, sources, trusted, shown, writes, given, refused, answers }
     }
 
     /// Puts `webhook_configuration_writes_total{kind, action}` among the metrics.
@@ -160,6 +169,8 @@ impl Writer {
         let mut listed = vec!["namespaces", "definitions"];
         listed.extend(KINDS.iter().map(|kind| kind.plural));
         readiness.wait_for_all(&listed).await;
+        // What was said when we led before may not hold any more.
+        self.answers.send_replace(Answers::default());
         let (mut retry, mut patience) = (Backoff::new(RETRY.0, RETRY.1), Backoff::new(RETRY.0, RETRY.1));
         let (mut last, mut interfered) = (None, None);
         let mut changes = self.sources.live.changes();
@@ -215,12 +226,16 @@ impl Writer {
         let (apis, definitions, bundle, found) = (apis?, definitions?, bundle?, found?);
         let (snapshot, wishes) = (sources.live.snapshot(), self.wishes.clone());
         // Hundreds of policies by hundreds of resources: no work for a thread that answers requests.
+        let policies = snapshot.policies.clone();
         let computed = tokio::task::spawn_blocking(move || {
-            let policies = snapshot.policies.iter().map(|loaded| &loaded.policy);
+            let policies = policies.iter().map(|loaded| &loaded.policy);
             desired(policies, &apis, &definitions, &wishes, &bundle)
         });
         let all = computed.await;
         let all = all.map_err(|error| tracing::error!(%error, "webhook configurations not computed")).ok()?;
+        self.given = snapshot.policies.iter().filter_map(|loaded| loaded.group.conditions).collect();
+        // Those of policies that are gone are tried anew when they come back.
+        self.refused.retain(|conditions, _| self.given.contains(conditions));
         let all = without(all, &self.refused);
         match reachable {
             true => Some(all),
@@ -256,12 +271,8 @@ impl Writer {
             return;
         }
         self.shown.hold();
-        let bundle = self.sources.bundle.borrow().clone();
-        self.trusted.send_if_modified(|now| {
-            let news = *now != bundle;
-            *now = bundle;
-            news
-        });
+        tell(&self.answers, Answers { given: self.given.clone(), refused: self.refused.clone() });
+        tell(&self.trusted, self.sources.bundle.borrow().clone());
     }
 
     async fn changed(&mut self, changes: &mut watch::Receiver<u64>) {
@@ -291,10 +302,10 @@ impl Writer {
                 (Step::Patch(_), _) => "changed",
             };
             let conditions = name == self.target.instance.name(CONDITIONS);
-            let webhooks = if conditions { webhooks_of(&step) } else { Vec::new() };
+            let given = if conditions { conditions_of(&step) } else { Vec::new() };
             match self.request(&kind, &name, step).await {
                 Err(WriteError::Request(error)) if conditions && error.kind() == Kind::Invalid => {
-                    self.refuse(&webhooks, error)?;
+                    self.refuse(&given, error)?;
                 }
                 Err(WriteError::Request(error)) if matches!(error.kind(), Kind::Conflict | Kind::Gone) => {
                     tracing::debug!(%error, "somebody else was faster");
@@ -311,19 +322,13 @@ impl Writer {
 
     /// Takes note of match conditions that the API server cannot read, so that the others are written without them. The
     /// policies that have them are not asked, and that is told.
-    fn refuse(&mut self, webhooks: &[String], error: RequestError) -> Result<(), WriteError> {
-        let names: Vec<String> = refused_at(&error.source)
-            .into_iter()
-            .filter_map(|index| webhooks.get(index))
-            .filter(|name| !self.refused.contains(*name))
-            .cloned()
-            .collect();
-        if names.is_empty() {
+    fn refuse(&mut self, given: &[Option<u64>], error: RequestError) -> Result<(), WriteError> {
+        let news = news(given, &error.source, &self.refused);
+        if news.is_empty() {
             return Err(error.into());
         }
-        let webhooks = names.join(", ");
-        tracing::error!(webhooks, %error, "policies whose match conditions the API server refuses are not asked");
-        self.refused.extend(names);
+        tracing::error!(%error, "policies whose match conditions the API server refuses are not asked");
+        self.refused.extend(news);
         Ok(())
     }
 
@@ -362,6 +367,15 @@ impl Writer {
     }
 }
 
+/// Tells what is news.
+fn tell<T: PartialEq>(whom: &watch::Sender<T>, what: T) {
+    whom.send_if_modified(|now| {
+        let news = *now != what;
+        *now = what;
+        news
+    });
+}
+
 async fn create(api: &Api<DynamicObject>, object: &Value) -> Result<DynamicObject, kube::Error> {
     let object = serde_json::from_value(object.clone()).map_err(kube::Error::SerdeError)?;
     api.create(&PostParams::default(), &object).await
@@ -369,26 +383,4 @@ async fn create(api: &Api<DynamicObject>, object: &Value) -> Result<DynamicObjec
 
 fn api(client: &Client, resource: &ApiResource) -> Api<DynamicObject> {
     Api::all_with(client.clone(), resource)
-}
-
-/// Removes every configuration of a release; the names of those that were there.
-///
-/// # Errors
-/// A request failed.
-pub async fn remove_all(client: &Client, instance: &Instance) -> Result<Vec<String>, RequestError> {
-    let mut removed = Vec::new();
-    for resource in resources() {
-        let api = api(client, &resource);
-        let attempted = RequestError::of(format!("list {}", resource.plural));
-        let all = api.list(&ListParams::default().labels(&instance.selector())).await.map_err(attempted)?;
-        for object in all.items {
-            let name = object.metadata.name.unwrap_or_default();
-            let attempted = RequestError::of(format!("remove {} {name}", resource.kind));
-            match api.delete(&name, &DeleteParams::default()).await.map_err(attempted) {
-                Err(error) if error.kind() != Kind::Gone => return Err(error),
-                _ => removed.push(format!("{} {name}", resource.kind)),
-            }
-        }
-    }
-    Ok(removed)
 }

@@ -155,12 +155,17 @@ impl PodImages<'_> {
 
 /// What is told of a policy whose evaluation broke down: it is an error of ours, and the others go on.
 pub fn of_panic(policy: &LoadedPolicy, panic: &str) -> Line {
+    of_fault(policy, &format!("the evaluation broke down: {panic}"))
+}
+
+/// What is told of a policy that could not be asked.
+pub fn of_fault(policy: &LoadedPolicy, why: &str) -> Line {
     Line {
         source: "kyverno".to_owned(),
         policy: policy.origin.key(),
         result: "error".to_owned(),
         scored: policy.policy.scored(),
-        message: format!("the evaluation broke down: {panic}"),
+        message: why.to_owned(),
         properties: [(PROCESS.to_owned(), BACKGROUND.to_owned())].into(),
         ..Line::default()
     }

@@ -22,7 +22,7 @@ use crate::admission::swap::Swapper;
 use crate::admission::{self, Asked, Scope};
 use crate::background::{self, Background};
 use crate::certificates::{CaBundle, Files, OwnCertificates, Wishes};
-use crate::hooks::{self, Apis, Instance, Sources, Target, Writer};
+use crate::hooks::{self, Answers, Apis, Instance, Sources, Target, Writer};
 use crate::live::{self, Definitions, Granting, KINDS, Live, Objects};
 use crate::lookup::Outside;
 use crate::metrics::Metrics;
@@ -51,6 +51,8 @@ pub(super) struct Parts {
     pub(super) stop: CancellationToken,
     /// Which policies have webhooks.
     pub(super) asked: Asked,
+    /// What the API server says of match conditions.
+    pub(super) answers: watch::Sender<Answers>,
     /// Defaults and exemptions of Pod Security.
     pub(super) standards: Configuration,
     /// What is in our namespace goes with it.
@@ -216,6 +218,7 @@ impl Parts {
             self.settings.hooks(&self.standards),
             sources,
             serving.trusted.clone(),
+            self.answers.clone(),
             shown.clone(),
         );
         writer.register(metrics);
@@ -265,8 +268,8 @@ impl Parts {
             rules,
         };
         let (client, live) = (self.client.clone(), self.live.clone());
-        let (background, events) =
-            Background::new(client, live, served.clone(), wanted, &self.readiness, metrics);
+        let sources = background::Sources { apis: served.clone(), answers: self.answers.subscribe() };
+        let (background, events) = Background::new(client, live, sources, wanted, &self.readiness, metrics);
         self.shutdown.spawn("events", events.run(self.stop.clone()));
         let (observed, observe) = background.clone().observe(self.stop.clone());
         self.shutdown.spawn("observed", observe);

@@ -14,10 +14,11 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use super::evaluate::{Found, complete, judge};
+use super::evaluate::{Found, Other, complete, judge, skips};
 use super::metrics::Metrics;
 use super::pace::Pace;
 use super::plan::Rules;
+use super::read::others;
 use super::uses::Uses;
 use crate::admission::Deadline;
 use crate::hooks::Api;
@@ -59,7 +60,10 @@ pub(super) struct Means {
 /// Follows a kind.
 pub(super) struct Follower {
     pub(super) means: Means,
+    /// The version that is watched.
     pub(super) served: Api,
+    /// Those that objects are read in as well.
+    pub(super) others: Vec<Api>,
     pub(super) again: mpsc::Receiver<Again>,
     pub(super) shown: Condition,
 }
@@ -146,15 +150,20 @@ impl Follower {
     async fn look(&self, mut object: Value) {
         complete(&mut object, &self.served);
         let Means { live, rules, pace, metrics, outside, .. } = &self.means;
+        if skips(&object, &self.served, &live.snapshot(), rules) {
+            return;
+        }
+        // One that is not there any more, or is another by now, will be told of.
+        let Some(others) = others(&self.means.client, &object, &self.others).await else { return };
         let snapshot = live.snapshot();
         let work = || {
             let asker = Asker::at_once(outside, Deadline::after(ASKED));
-            let found = judge(&object, &self.served, &snapshot, rules, &asker);
+            let found = judge(&object, &self.served, &others, &snapshot, rules, &asker);
             (found, asker.missed())
         };
         let ((found, missed), spent) = pace.work(work).await;
         metrics.judged(self.kind(), spent);
-        let found = if missed { self.wait(object, snapshot).await } else { found };
+        let found = if missed { self.wait(object, others, snapshot).await } else { found };
         let Some(found) = found else { return };
         if self.is_pods() {
             self.lock().put(&found.subject.uid, found.made, &found.uses);
@@ -166,12 +175,12 @@ impl Follower {
     }
 
     /// Judges an object about which something has to be asked, where that can be waited for.
-    async fn wait(&self, object: Value, snapshot: Arc<Snapshot>) -> Option<Found> {
+    async fn wait(&self, object: Value, others: Vec<Other>, snapshot: Arc<Snapshot>) -> Option<Found> {
         let (outside, rules, served) =
             (self.means.outside.clone(), self.means.rules.clone(), self.served.clone());
         let task = tokio::task::spawn_blocking(move || {
             let asker = Asker::waiting(&outside, Deadline::after(ASKED), Handle::current());
-            judge(&object, &served, &snapshot, &rules, &asker)
+            judge(&object, &served, &others, &snapshot, &rules, &asker)
         });
         task.await.unwrap_or_else(|error| {
             tracing::error!(%error, "an object could not be judged; the next pass tries again");

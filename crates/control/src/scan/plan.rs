@@ -1,11 +1,11 @@
 //! Which kinds are looked at, and what their results depend on: a change of that, and only that, has them looked at
 //! again. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use meshward_policy::go::time::Moment;
-use meshward_policy::kyverno::matching::{KindSelector, Selector};
+use meshward_policy::kyverno::matching::{Gvk, KindSelector, Selector};
 use meshward_policy::psa::{self, Labels};
 use meshward_policy::wildcard;
 
@@ -78,7 +78,9 @@ impl Rules {
 /// A kind that is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Followed {
-    pub(crate) served: Api,
+    /// The versions that something is about, the preferred ones first: a policy that names no version means the first, and
+    /// one that names a version means that one.
+    pub(crate) versions: Vec<Api>,
     /// The same as long as nothing changes that its results depend on.
     pub(crate) fingerprint: u64,
 }
@@ -88,50 +90,44 @@ pub(crate) type Plan = BTreeMap<String, Followed>;
 
 /// Everything that is to be looked at.
 pub(crate) fn plan(snapshot: &Snapshot, resources: &Apis, rules: &Rules, now: Moment) -> Plan {
-    let mut wanted: BTreeMap<String, &Api> = BTreeMap::new();
+    // The versions of each kind, by their places among the resources, which are the order of preference.
+    let mut wanted: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
+    let objects: Vec<&Api> = resources.objects().filter(|served| usable(served, rules)).collect();
+    let mut want = |place: usize| {
+        let gvk = &objects[place].gvk;
+        wanted.entry(group_kind(&gvk.group, &gvk.kind)).or_default().insert(place);
+    };
     let standards = asks_for_standards(snapshot, rules);
     for (group, kind) in WORKLOADS.iter().filter(|_| standards) {
         let named = |served: &&Api| served.gvk.group == *group && served.gvk.kind == *kind;
-        if let Some(served) = resources.objects().find(named) {
-            wanted.insert(group_kind(group, kind), served);
-        }
+        objects.iter().position(named).into_iter().for_each(&mut want);
     }
     for policy in snapshot.policies.iter().filter(|policy| policy.policy.in_background()) {
         for selector in policy.policy.kinds().flatten().filter(|selector| selector.kind() != "*") {
-            for served in matching(resources, selector) {
-                let preferred = preferred(resources, served, selector);
-                let key = group_kind(&served.gvk.group, &served.gvk.kind);
-                let place = wanted.entry(key).or_insert(preferred);
-                // What one policy names in a version of its own, another may name in any.
-                if is_preferred(resources, preferred) {
-                    *place = preferred;
-                }
-            }
+            meant(&objects, selector).for_each(&mut want);
         }
     }
-    let usable = |served: &Api| served.watchable && !rules.excludes(&served.gvk.kind);
-    let kinds = wanted.into_iter().filter(|(_, served)| usable(served));
-    kinds
-        .map(|(key, served)| {
-            let fingerprint = fingerprint(snapshot, served, standards, now);
-            (key, Followed { served: served.clone(), fingerprint })
-        })
-        .collect()
+    let followed = wanted.into_iter().map(|(key, places)| {
+        let versions: Vec<Api> = places.into_iter().map(|place| objects[place].clone()).collect();
+        let fingerprint = fingerprint(snapshot, &versions[0], standards, now);
+        (key, Followed { versions, fingerprint })
+    });
+    followed.collect()
 }
 
-fn matching<'r>(resources: &'r Apis, selector: &KindSelector) -> impl Iterator<Item = &'r Api> {
-    resources.objects().filter(move |served| selector.matches(&served.gvk, ""))
+fn usable(served: &Api, rules: &Rules) -> bool {
+    served.watchable && !rules.excludes(&served.gvk.kind)
 }
 
-/// The version to look at: the first that the selector is about.
-fn preferred<'r>(resources: &'r Apis, served: &'r Api, selector: &KindSelector) -> &'r Api {
-    let same = |other: &&Api| other.gvk.group == served.gvk.group && other.plural == served.plural;
-    matching(resources, selector).find(same).unwrap_or(served)
-}
-
-fn is_preferred(resources: &Apis, served: &Api) -> bool {
-    let same = |other: &&Api| other.gvk.group == served.gvk.group && other.plural == served.plural;
-    resources.objects().find(same).is_some_and(|first| first == served)
+/// What a selector is about, each kind in the first version that it is about.
+fn meant(objects: &[&Api], selector: &KindSelector) -> impl Iterator<Item = usize> {
+    let matches = |place: &usize| selector.matches(&objects[*place].gvk, "");
+    let first = move |place: &usize| {
+        let Gvk { group, kind, .. } = &objects[*place].gvk;
+        let same = |other: &usize| objects[*other].gvk.group == *group && objects[*other].gvk.kind == *kind;
+        !(0..*place).any(|other| same(&other) && matches(&other))
+    };
+    (0..objects.len()).filter(matches).filter(first)
 }
 
 /// Whether a namespace asks for Pod Security.
@@ -149,9 +145,9 @@ pub(super) fn background<'s>(snapshot: &'s Snapshot, served: &Api) -> impl Itera
     all.filter(|policy| policy.policy.in_background())
 }
 
+/// Policies about a kind are those about each version of it.
 fn fingerprint(snapshot: &Snapshot, served: &Api, standards: bool, now: Moment) -> u64 {
     let mut hasher = DefaultHasher::new();
-    served.gvk.version.hash(&mut hasher);
     let mut keys = Vec::new();
     for policy in background(snapshot, served) {
         let key = policy.policy.key();
@@ -187,3 +183,6 @@ pub(super) fn labels(snapshot: &Snapshot, rules: &Rules) -> BTreeMap<String, u64
     })
     .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,8 +12,12 @@ use meshward_kit::watch::resource;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::balancer::{Backend, Balancer, get};
+
+/// Every controller looks at every policy. A test that needs one that they refuse is alone.
+static TURN: RwLock<()> = RwLock::const_new(());
 
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
@@ -25,6 +29,13 @@ pub(crate) struct Bed {
     /// The namespace that is looked at.
     pub(crate) shop: String,
     pub(crate) balancer: Balancer,
+    _turn: Turn,
+}
+
+/// With other tests, or without.
+enum Turn {
+    Shared { _guard: RwLockReadGuard<'static, ()> },
+    Alone { _guard: RwLockWriteGuard<'static, ()> },
 }
 
 /// A running controller. Killed when it is dropped.
@@ -37,6 +48,15 @@ pub(crate) struct Replica {
 impl Bed {
     /// `None` where there is no API server; that is told.
     pub(crate) async fn or_skip(name: &str) -> Option<Self> {
+        Self::within(name, Turn::Shared { _guard: TURN.read().await }).await
+    }
+
+    /// The same while no other test has a controller.
+    pub(crate) async fn alone_or_skip(name: &str) -> Option<Self> {
+        Self::within(name, Turn::Alone { _guard: TURN.write().await }).await
+    }
+
+    async fn within(name: &str, turn: Turn) -> Option<Self> {
         let Some(path) = std::env::var_os("MESHWARD_TEST_KUBECONFIG") else {
             meshward_netlab::skipped("no API server (MESHWARD_TEST_KUBECONFIG)");
             return None;
@@ -50,7 +70,7 @@ impl Bed {
         let client = client::connect(&access).await.unwrap();
         let name = format!("{name}-{}", std::process::id());
         let shop = format!("{name}-shop");
-        let bed = Self { client, kubeconfig, name, shop, balancer: Balancer::start().await };
+        let bed = Self { client, kubeconfig, name, shop, balancer: Balancer::start().await, _turn: turn };
         bed.define().await;
         bed.namespace(&bed.name, json!({})).await;
         let enforced = json!({"pod-security.kubernetes.io/enforce": "restricted", "looked-at-by": bed.name});

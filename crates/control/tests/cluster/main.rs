@@ -11,4 +11,5 @@ mod load;
 mod panics;
 mod rotation;
 mod scan;
+mod versions;
 mod webhooks;

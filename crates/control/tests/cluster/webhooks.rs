@@ -167,7 +167,7 @@ async fn another_leads_when_the_leader_is_killed_and_none_is_missed_in_a_rollout
 /// The API server decides by them, and one that it cannot read is in nobody else's way.
 #[tokio::test(flavor = "multi_thread")]
 async fn match_conditions_are_the_api_servers() {
-    let Some(bed) = Bed::or_skip("conditions").await else { return };
+    let Some(bed) = Bed::alone_or_skip("conditions").await else { return };
     let policy = |name: &str, expression: &str| {
         let matched = json!({"kinds": ["ConfigMap"], "namespaces": [bed.shop]});
         json!({
@@ -206,10 +206,45 @@ async fn match_conditions_are_the_api_servers() {
     })
     .await;
     let api = bed.api("kyverno.io", "v1", "ClusterPolicy", "clusterpolicies");
+    conditions_are_told(&bed, &policy).await;
+    let asked = async || refused("spared-2").await.is_some_and(|words| words.contains("broken"));
+    eventually("the corrected one is asked", asked).await;
     for (name, _) in all {
         drop(api.delete(&format!("{}-{name}", bed.name), &DeleteParams::default()).await);
     }
     assert_eq!(replica.terminate().await, 0);
     uninstall(&bed).await;
     bed.end().await;
+}
+
+/// The policy `broken` says in its status what the API server refuses, until it is corrected, and cannot be broken again.
+async fn conditions_are_told(bed: &Bed, policy: &impl Fn(&str, &str) -> Value) {
+    let api = bed.api("kyverno.io", "v1", "ClusterPolicy", "clusterpolicies");
+    let ready = async |name: &str| {
+        let object = api.get(&format!("{}-{name}", bed.name)).await.unwrap();
+        let condition = object.data.pointer("/status/conditions/0").cloned().unwrap_or_default();
+        let current = condition["observedGeneration"].as_i64() == object.metadata.generation;
+        current.then(|| (condition["status"].clone(), condition["message"].as_str().unwrap().to_owned()))
+    };
+    eventually("the status", async || ready("broken").await.is_some()).await;
+    let (status, message) = ready("broken").await.unwrap();
+    let path = "spec.webhookConfiguration.matchConditions[0].expression: Invalid value: \"object.metadata.(\": \
+                compilation failed: ERROR: <input>:1:17: Syntax error";
+    assert!(status == "False" && message.contains(path), "{status}: {message}");
+    eventually("the other", async || ready("some").await.is_some_and(|(status, _)| status == "True")).await;
+
+    let change = async |expression: &str| {
+        let name = format!("{}-broken", bed.name);
+        let patch = Patch::Merge(json!({"spec": policy("broken", expression)["spec"]}));
+        api.patch(&name, &PatchParams::default(), &patch).await.map(drop)
+    };
+    change("object.metadata.name == 'spared-2'").await.unwrap();
+    let corrected = async || ready("broken").await.is_some_and(|(status, _)| status == "True");
+    eventually("it is ready once it is corrected", corrected).await;
+    let kube::Error::Api(answer) = change("1 + 1").await.unwrap_err() else { panic!("an answer") };
+    let field = "spec.webhookConfiguration.matchConditions[0].expression";
+    let told = format!("{field}: Invalid value: \"1 + 1\": must evaluate to bool but got int");
+    assert!(answer.message.contains(&told), "{}", answer.message);
+    assert!(answer.details.unwrap().causes.iter().any(|cause| cause.field == field));
+    assert!(corrected().await, "what is refused changes nothing");
 }

@@ -11,7 +11,7 @@ use meshward_control::hooks::{Api, Apis};
 use meshward_control::live::{Granting, Snapshot};
 use meshward_control::lookup::{Asker, Outside};
 use meshward_control::report::{Bounds, Content, Form, Line, News, render};
-use meshward_control::scan::{Rules, judge};
+use meshward_control::scan::{Other, Rules, judge};
 use meshward_manifest::{Documents, Options};
 use meshward_policy::kyverno::matching::Gvk;
 use serde_json::{Value, json};
@@ -41,6 +41,16 @@ fn served(object: &Value) -> Api {
     Apis::read(&groups, &Apis::default()).objects().next().unwrap().clone()
 }
 
+/// The object in other versions.
+fn others(case: &Value) -> Vec<Other> {
+    let other = |object: &Value| {
+        let unread = object.get("unread").and_then(Value::as_str);
+        let read = unread.map_or_else(|| Ok(object.clone()), |why| Err(why.to_owned()));
+        Other { served: served(object), object: read }
+    };
+    list(case, "others").into_iter().map(other).collect()
+}
+
 fn story(case: &Value) -> String {
     let granting = list(case, "granting").into_iter().map(|name| name.as_str().unwrap().to_owned());
     let snapshot = Snapshot::of(list(case, "inForce"), &Granting::new(granting.collect()));
@@ -52,7 +62,7 @@ fn story(case: &Value) -> String {
     let mut text = String::new();
     for object in list(case, "objects") {
         let asker = Asker::at_once(&outside, Deadline::after(Duration::from_secs(1)));
-        let found = judge(object, &served(object), &snapshot, &rules, &asker).unwrap();
+        let found = judge(object, &served(object), &others(case), &snapshot, &rules, &asker).unwrap();
         let mut content = Content::new(found.lines, &Bounds::default());
         let hash = content.hash();
         let news = content.date(&before, NOW);

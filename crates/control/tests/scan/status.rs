@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use meshward_control::hooks::Fault;
 use meshward_control::scan::Saved;
 use meshward_control::status::{Facts, Verdict, exemption, policy};
 use serde_json::{Value, json};
@@ -91,6 +92,23 @@ fn policies() {
     let verdict = Verdict { unsupported: vec!["b (mutate)".into()], ..Verdict::default() };
     let status = policy(&object, &verdict, at(0));
     insta::assert_snapshot!("policy", serde_json::to_string_pretty(&status).unwrap());
+    let fault = |at: usize, message: &str| Fault {
+        field: format!("spec.webhookConfiguration.matchConditions[{at}].expression"),
+        message: message.to_owned(),
+    };
+    let refused = vec![fault(0, "Invalid value: \"(\""), fault(2, "Required value")];
+    let refused = policy(&object, &Verdict { refused, ..Verdict::default() }, at(0));
+    assert_eq!((&refused["ready"], &refused["conditions"][0]["status"]), (&json!(false), &json!("False")));
+    assert_eq!(
+        refused["conditions"][0]["message"],
+        "no request is judged, the API server refuses the match conditions: \
+         spec.webhookConfiguration.matchConditions[0].expression: Invalid value: \"(\"; \
+         spec.webhookConfiguration.matchConditions[2].expression: Required value"
+    );
+    // The API server takes messages of 32 KiB.
+    let many: Vec<Fault> = (0..64).map(|at| fault(at, &"x".repeat(1024))).collect();
+    let many = policy(&object, &Verdict { refused: many, ..Verdict::default() }, at(0));
+    assert!(many["conditions"][0]["message"].as_str().unwrap().len() < 16 << 10);
     let failed =
         policy(&object, &Verdict { errors: vec!["spec.rules: none".into()], ..Verdict::default() }, at(0));
     assert_eq!(failed.pointer("/conditions/0/reason"), Some(&json!("Failed")));

@@ -9,7 +9,10 @@ use meshward_policy::wildcard;
 use serde_json::Value;
 
 use super::text;
+use crate::admission::judge::Stop;
+use crate::hooks::{CONDITIONS_FIELD, Fault};
 use crate::live::{Granting, Snapshot};
+use crate::lookup::{AskError, Asker};
 use crate::review::Cause;
 
 /// What came of looking at an object.
@@ -53,26 +56,42 @@ pub(super) fn exemption(object: &Value, environment: &dyn Environment) -> Checke
     Checked::Invalid(errors.iter().map(cause).collect())
 }
 
-/// A ClusterPolicy or Policy.
-pub(super) fn policy(object: &Value, environment: &dyn Environment) -> Checked {
+/// A ClusterPolicy or Policy. Its match conditions are the API server's to read; when that cannot be asked, its status will
+/// tell.
+pub(super) fn policy(
+    object: &Value,
+    asker: &Asker<'_>,
+    environment: &dyn Environment,
+) -> Result<Checked, Stop> {
     let policy = match Policy::compile_for_webhook(object) {
         Ok(policy) => policy,
-        Err(errors) => return Checked::Invalid(errors.into_iter().map(of_policy).collect()),
+        Err(errors) => return Ok(Checked::Invalid(errors.into_iter().map(of_policy).collect())),
+    };
+    let conditions = &policy.settings().match_conditions;
+    let asked = if conditions.is_empty() { Ok(Vec::new()) } else { asker.match_conditions(conditions) };
+    let unasked = match asked {
+        Ok(faults) if !faults.is_empty() => {
+            return Ok(Checked::Invalid(faults.into_iter().map(of_condition).collect()));
+        }
+        Err(AskError::Waits) => return Err(Stop::Waits),
+        Err(error) => {
+            Some(format!("{CONDITIONS_FIELD} not checked: {error}; the status of the policy will tell"))
+        }
+        Ok(_) => None,
     };
     let unsupported = policy.unsupported().iter();
     let mut warnings: Vec<String> = unsupported
         .map(|rule| format!("rule {:?} is unsupported: {} is not enforced here", rule.rule, rule.what))
         .collect();
     if !policy.settings().match_conditions.is_empty() && policy.settings().background {
-        warnings.push(
-            "spec.webhookConfiguration.matchConditions: only requests are judged; what is there already is not \
-             scanned"
-                .to_owned(),
-        );
+        warnings.push(format!(
+            "{CONDITIONS_FIELD}: only requests are judged; what is there already is not scanned"
+        ));
     }
+    warnings.extend(unasked);
     warnings.extend(deprecated(object));
     warnings.extend(linted(object, environment));
-    Checked::Usable(warnings)
+    Ok(Checked::Usable(warnings))
 }
 
 /// A PolicyException.
@@ -96,6 +115,10 @@ pub(super) fn exception(
 
 fn of_policy(error: PolicyError) -> Cause {
     Cause { reason: "FieldValueInvalid", message: error.reason, field: error.path }
+}
+
+fn of_condition(Fault { field, message }: Fault) -> Cause {
+    Cause { reason: "FieldValueInvalid", message, field }
 }
 
 /// What lint finds in the object alone. That a rule is unsupported is told in other words.

@@ -69,6 +69,14 @@ impl Group {
         let conditions = conditions.map(|text| u64::from_str_radix(text, 16)).transpose().ok()?;
         (1..=30).contains(&timeout).then_some(Self { ignore, timeout, conditions })
     }
+
+    /// The group of a webhook, as configurations have it.
+    pub(crate) fn of_webhook(webhook: &Value) -> Option<Self> {
+        let text = |pointer: &str| webhook.pointer(pointer).and_then(Value::as_str);
+        let path = text("/clientConfig/service/path").or_else(|| text("/clientConfig/url"))?;
+        let mut steps = path.split_once(ROOT)?.1.split('/');
+        Self::parse(steps.next()?, steps.next(), steps.next())
+    }
 }
 
 /// Match conditions as a number: FNV-1a, so that it is the same in replicas of every version, whose webhooks it names.
@@ -114,12 +122,7 @@ impl Asked {
 
 fn groups_of(configuration: &Value) -> impl Iterator<Item = Group> {
     let webhooks = configuration.get("webhooks").and_then(Value::as_array).into_iter().flatten();
-    webhooks.filter_map(|webhook| {
-        let text = |pointer: &str| webhook.pointer(pointer).and_then(Value::as_str);
-        let path = text("/clientConfig/service/path").or_else(|| text("/clientConfig/url"))?;
-        let mut steps = path.split_once(ROOT)?.1.split('/');
-        Group::parse(steps.next()?, steps.next(), steps.next())
-    })
+    webhooks.filter_map(Group::of_webhook)
 }
 
 #[cfg(test)]

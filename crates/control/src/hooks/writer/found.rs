@@ -26,6 +26,12 @@ pub(super) fn resources() -> [ApiResource; 2] {
     KINDS.map(|(kind, plural)| resource(GROUP, "v1", kind, plural))
 }
 
+/// The resource of the validating ones.
+pub(in crate::hooks) fn validating() -> ApiResource {
+    let (kind, plural) = KINDS[1];
+    resource(GROUP, "v1", kind, plural)
+}
+
 /// Keeps `found` as the API server has them, until `token` is cancelled.
 pub async fn watch_configurations(
     client: Client,
