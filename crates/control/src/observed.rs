@@ -182,6 +182,8 @@ mod tests {
             assert_eq!(told, 1 + usize::from(expected), "{observed:?}");
         }
         drop(receiver);
-        assert!(news.tell(observed(Status::Pass, &[], true)) && !news.tell(observed(Status::Fail, &[], true)));
+        assert!(
+            news.tell(observed(Status::Pass, &[], true)) && !news.tell(observed(Status::Fail, &[], true))
+        );
     }
 }

@@ -127,15 +127,20 @@ impl Going {
     async fn run(mut self) {
         let mut changes = self.scan.live.changes();
         let (mut full, mut planned) = (Instant::now() + self.interval(), false);
+        let mut expiry: Option<Instant> = None;
         loop {
             let snapshot = self.scan.live.snapshot();
             let resources = self.scan.resources.borrow_and_update().clone();
-            if let Some(resources) = resources.filter(|_| !planned) {
+            // Looked at here and not where it is waited for: it may pass while something else is done.
+            let expired = expiry.is_some_and(|expiry| expiry <= Instant::now());
+            if expired {
+                self.scan.used.notify_one();
+            }
+            if let Some(resources) = resources.filter(|_| !planned || expired) {
                 self.arrange(&snapshot, &resources).await;
             }
             planned = false;
-            let expiry = next_expiry(&snapshot).unwrap_or(Duration::MAX);
-            let expiry = Instant::now().checked_add(expiry).unwrap_or(full);
+            expiry = next_expiry(&snapshot).and_then(|left| Instant::now().checked_add(left));
             tokio::select! {
                 changed = changes.changed() => match changed {
                     Ok(()) => settle(&mut changes).await,
@@ -150,7 +155,7 @@ impl Going {
                     self.all(true).await;
                     full = Instant::now() + self.interval();
                 }
-                () = tokio::time::sleep_until(expiry) => self.scan.used.notify_one(),
+                () = tokio::time::sleep_until(expiry.unwrap_or(full)) => {}
                 () = tokio::time::sleep(LOOK) => {
                     self.look();
                     planned = true;

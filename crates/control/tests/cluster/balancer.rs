@@ -44,11 +44,14 @@ impl Balancer {
         self.backends.send_modify(|all| all.retain(|one| *one != backend));
     }
 
-    /// Waits until so many replicas are ready.
+    /// Waits until so many replicas are ready. One that was removed does not count, whatever the last look found.
     pub(crate) async fn ready(&self, count: usize) {
         let mut ready = self.ready.clone();
-        let waited =
-            tokio::time::timeout(Duration::from_secs(60), ready.wait_for(|all| all.len() == count)).await;
+        let there = |all: &Vec<Backend>| {
+            let wanted = self.backends.borrow();
+            all.len() == count && all.iter().all(|backend| wanted.contains(backend))
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(60), ready.wait_for(there)).await;
         waited.expect("replicas are ready in time").unwrap();
     }
 }
