@@ -3,23 +3,26 @@
 
 mod client;
 mod connect;
+mod containerd;
 mod events;
 mod message;
 mod sandbox;
 mod watch;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::{Mutex, watch as state};
 use tonic::{Code, Status};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 pub use connect::{Found, Runtime, Tried};
 
 use super::settings::CriSettings;
 use crate::located::Located;
 use client::Client;
+use containerd::Place;
 use message::{Filter, Item, List, Listed, READY, State, StatusAnswer, StatusRequest};
 use sandbox::{Network, Sandbox};
 
@@ -176,6 +179,25 @@ impl Call<'_> {
             items.retain(|item| item.metadata.as_ref().is_some_and(|metadata| metadata.uid == uid));
         }
         Ok(items)
+    }
+
+    /// Where sandboxes are, as far as the runtime has one answer for all of them.
+    async fn places(self, most: usize) -> HashMap<String, Place> {
+        if self.runtime.name != containerd::NAME || most == 0 {
+            return HashMap::new();
+        }
+        let deadline = self.client.timeout();
+        let asked = tokio::time::timeout(deadline, containerd::places(self.client, most)).await;
+        asked
+            .map_err(|_| format!("no answer within {deadline:?}"))
+            .and_then(|places| places.map_err(|status| format!("{}: {}", status.code(), status.message())))
+            .unwrap_or_else(|reason| {
+                debug!(
+                    reason,
+                    "containerd's own list cannot be read: the status of each sandbox is asked for"
+                );
+                HashMap::new()
+            })
     }
 
     async fn located(self, id: String) -> Result<Option<Located>, CriError> {

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use meshward_e2e::{Agent, Answer, Bed, Case, Namespace, Pod, case, until};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -45,7 +46,20 @@ async fn undisturbed(bed: &Bed, shop: &Namespace, replace: impl Future<Output = 
 async fn restarted(bed: &Bed) -> Result<()> {
     let shop = bed.restricted("restart").await?;
     let agent = bed.agent();
-    undisturbed(bed, &shop, Box::pin(async move { agent.restart().await })).await
+    undisturbed(bed, &shop, Box::pin(async move { agent.restart().await })).await?;
+    listed_at_once(&bed.agent()).await
+}
+
+/// A pod's sandbox was in the one answer that containerd has for all of them: no status was asked for, which would be
+/// most of the time that a restart takes. Only pods on the node's network are not in it.
+async fn listed_at_once(agent: &Agent) -> Result<()> {
+    let log = agent.logs().await?;
+    let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let listed = lines.find(|line| line["asked"].is_u64());
+    let listed = listed.with_context(|| format!("no list over CRI in {log}"))?;
+    let other = listed["runtime"].as_str().is_some_and(|runtime| !runtime.starts_with("containerd"));
+    ensure!(other || listed["asked"].as_u64() < listed["pods"].as_u64(), "statuses were asked for: {listed}");
+    Ok(())
 }
 
 async fn upgraded(bed: &Bed) -> Result<()> {

@@ -24,6 +24,11 @@ impl Client {
         Self { grpc: Grpc::new(channel).max_decoding_message_size(LARGEST), timeout }
     }
 
+    /// How long a call may take.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     pub(super) async fn unary<Q, R>(&self, method: &'static str, question: Q) -> Result<R, Status>
     where
         Q: Message + 'static,
@@ -41,9 +46,13 @@ impl Client {
         }
     }
 
-    /// A stream without an end. Only its beginning is bounded in time: a runtime answers it when it has something to
+    /// A stream, perhaps without an end. Only its beginning is bounded in time: a runtime answers it when it has something to
     /// say, so waiting for that is the caller's matter.
-    pub(super) async fn stream<Q, R>(&self, method: &'static str, question: Q) -> Result<Streaming<R>, Status>
+    pub(super) async fn stream<Q, R>(
+        &self,
+        method: &'static str,
+        question: Request<Q>,
+    ) -> Result<Streaming<R>, Status>
     where
         Q: Message + 'static,
         R: Message + Default + 'static,
@@ -52,6 +61,6 @@ impl Client {
         grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
         let path = PathAndQuery::from_static(method);
         let codec = ProstCodec::<Q, R>::default();
-        Ok(grpc.server_streaming(Request::new(question), path, codec).await?.into_inner())
+        Ok(grpc.server_streaming(question, path, codec).await?.into_inner())
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use tonic::{Status, Streaming};
+use tonic::{Request, Status, Streaming};
 use tracing::{debug, info};
 
 use super::client::Client;
@@ -54,8 +54,9 @@ async fn listen(client: Client, bell: Arc<Notify>, ended: CancellationToken) {
 }
 
 async fn hear(client: &Client, bell: &Notify) -> Result<(), Status> {
-    let mut events: Streaming<Event> =
-        client.stream("/runtime.v1.RuntimeService/GetContainerEvents", EventsRequest {}).await?;
+    let mut events: Streaming<Event> = client
+        .stream("/runtime.v1.RuntimeService/GetContainerEvents", Request::new(EventsRequest {}))
+        .await?;
     while let Some(event) = events.message().await? {
         if event.sandbox.is_none_or(|sandbox| sandbox.id == event.container) {
             bell.notify_one();

@@ -57,6 +57,10 @@ pub(super) struct Item {
     pub(super) metadata: Option<Metadata>,
     #[prost(int64, tag = "4")]
     pub(super) created_at: i64,
+    #[prost(map = "string, string", tag = "5")]
+    pub(super) labels: HashMap<String, String>,
+    #[prost(map = "string, string", tag = "6")]
+    pub(super) annotations: HashMap<String, String>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

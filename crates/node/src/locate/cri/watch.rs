@@ -84,8 +84,8 @@ impl Follow<'_> {
     async fn run(&mut self, nri: &mut watch::Receiver<NriState>) -> Result<Infallible, CriError> {
         let (client, runtime) = self.cri.connected().await?;
         let call = Call { client: &client, runtime: &runtime };
-        let all = self.begin(call).await?;
-        info!(runtime = runtime.to_string(), pods = all.len(), "CRI listed the node's pods");
+        let (all, asked) = self.begin(call).await?;
+        info!(runtime = runtime.to_string(), pods = all.len(), asked, "CRI listed the node's pods");
         self.send(Sighting::All(Source::Cri, all)).await;
         self.began = true;
         let settings = &self.cri.shared.settings;
@@ -109,17 +109,28 @@ impl Follow<'_> {
         }
     }
 
-    /// Everything, or an error: a list that lacks a pod would say that the pod is gone.
-    async fn begin(&mut self, call: Call<'_>) -> Result<Vec<Located>, CriError> {
-        let mut all = Vec::new();
-        let ids = call.sandboxes(None).await?.into_iter().map(|item| item.id);
-        let mut found = futures::stream::iter(ids)
+    /// Everything, or an error: a list that lacks a pod would say that the pod is gone. And how many statuses it took.
+    async fn begin(&mut self, call: Call<'_>) -> Result<(Vec<Located>, usize), CriError> {
+        let items = call.sandboxes(None).await?;
+        let mut places = call.places(items.len()).await;
+        let (mut all, mut fresh) = (Vec::with_capacity(items.len()), Vec::new());
+        for item in items {
+            match places.remove(&item.id).and_then(|place| place.located(&item)) {
+                Some(located) => {
+                    self.known.told.insert(item.id);
+                    all.push(located);
+                }
+                None => fresh.push(item.id),
+            }
+        }
+        let asked = fresh.len();
+        let mut found = futures::stream::iter(fresh)
             .map(|id| async move { (id.clone(), call.sandbox(id).await) })
             .buffered(AT_ONCE);
         while let Some((id, sandbox)) = found.next().await {
             all.extend(self.known.keep(id, sandbox?, call));
         }
-        Ok(all)
+        Ok((all, asked))
     }
 
     /// What changed. A status that fails is asked for again the next time.
