@@ -9,6 +9,9 @@ const SLOWEST: &str = "-timeout=10";
 /// Bytes of an input. Above libFuzzer's own 4096: lists are bounded at higher numbers than fit there.
 const LARGEST: &str = "-max_len=65536";
 
+/// What is looked for is panics and slowness: there is no unsafe code for a sanitizer to watch.
+const NO_SANITIZER: &str = "--sanitizer=none";
+
 pub(crate) fn run(target: Option<&str>, seconds: u32) -> Result<()> {
     if !run::works("cargo", &["+nightly", "fuzz", "--version"]) {
         bail!("this needs a nightly toolchain and cargo-fuzz: cargo install --locked cargo-fuzz");
@@ -25,7 +28,8 @@ pub(crate) fn run(target: Option<&str>, seconds: u32) -> Result<()> {
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let limit = format!("-max_total_time={seconds}");
         let mut command = std::process::Command::new("cargo");
-        command.args(["+nightly", "fuzz", "run", &target, &corpus, &seeds, "--", &limit, SLOWEST, LARGEST]);
+        command.args(["+nightly", "fuzz", "run", NO_SANITIZER, &target, &corpus, &seeds]);
+        command.args(["--", &limit, SLOWEST, LARGEST]);
         run::step(&format!("fuzz {target} for {seconds} s"), command.current_dir(run::root()))?;
     }
     Ok(())
