@@ -24,6 +24,8 @@ pub enum Needs {
     ControllerAgent,
     /// As [`Needs::ControllerAgent`], and a real Istio.
     ControllerIstio,
+    /// As [`Needs::ControllerNode`], and a real Kyverno.
+    ControllerKyverno,
 }
 
 impl Needs {
@@ -31,13 +33,17 @@ impl Needs {
     pub fn controller(self) -> bool {
         matches!(
             self,
-            Self::Controller | Self::ControllerNode | Self::ControllerAgent | Self::ControllerIstio
+            Self::Controller
+                | Self::ControllerNode
+                | Self::ControllerAgent
+                | Self::ControllerIstio
+                | Self::ControllerKyverno
         )
     }
 
     /// Whether the agent has to be installed.
     pub fn agent(self) -> bool {
-        !matches!(self, Self::Controller | Self::ControllerNode)
+        !matches!(self, Self::Controller | Self::ControllerNode | Self::ControllerKyverno)
     }
 }
 

@@ -3,6 +3,7 @@
 mod admission;
 mod away;
 mod definitions;
+mod desk;
 mod docs;
 mod faults;
 mod installation;
@@ -12,6 +13,7 @@ mod pods;
 mod real_istio;
 mod scale;
 mod start;
+mod switching;
 mod upgrade;
 
 use std::time::Duration;
@@ -36,5 +38,5 @@ pub(crate) fn all() -> Vec<Case> {
         scale::CASES,
     ]
     .concat();
-    [agent, admission::all()].concat()
+    [agent, admission::all(), switching::CASES.to_vec()].concat()
 }
