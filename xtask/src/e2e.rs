@@ -41,7 +41,7 @@ pub(crate) struct Arguments {
     /// Leave the cluster running, and what failed cases made in it
     #[arg(long)]
     keep: bool,
-    /// Do without a real Envoy, Istio and Kyverno (cases that need them are told)
+    /// Do without a real Envoy, Istio, Kyverno and cert-manager (cases that need them are told)
     #[arg(long)]
     quick: bool,
     /// Print the cases, and run none
@@ -113,6 +113,7 @@ struct Prepared {
     envoy: bool,
     istio: Option<PathBuf>,
     kyverno: Option<PathBuf>,
+    operators: Option<PathBuf>,
     result: Option<NamedTempFile>,
 }
 
@@ -127,6 +128,7 @@ impl Prepared {
         self.envoy = true;
         self.istio = Some(rig.istio()?);
         self.kyverno = Some(rig.kyverno(&KYVERNO)?);
+        self.operators = Some(rig.operators()?);
         Ok(())
     }
 }
@@ -225,7 +227,11 @@ fn cases(prepared: &Prepared, arguments: &Arguments) -> Result<Command> {
     if prepared.envoy {
         command.arg("--envoy");
     }
-    let others = [("--istio", &prepared.istio), ("--kyverno", &prepared.kyverno)];
+    let others = [
+        ("--istio", &prepared.istio),
+        ("--kyverno", &prepared.kyverno),
+        ("--operators", &prepared.operators),
+    ];
     for (flag, folder) in others {
         if let Some(folder) = folder {
             command.arg(flag).arg(folder);

@@ -26,6 +26,8 @@ pub enum Needs {
     ControllerIstio,
     /// As [`Needs::ControllerNode`], and a real Kyverno.
     ControllerKyverno,
+    /// As [`Needs::ControllerAgent`], and what the chart's options need of other projects.
+    ControllerOperators,
 }
 
 impl Needs {
@@ -38,6 +40,7 @@ impl Needs {
                 | Self::ControllerAgent
                 | Self::ControllerIstio
                 | Self::ControllerKyverno
+                | Self::ControllerOperators
         )
     }
 

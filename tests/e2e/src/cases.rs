@@ -9,6 +9,7 @@ mod faults;
 mod installation;
 mod looks;
 mod node;
+mod options;
 mod pods;
 mod real_istio;
 mod scale;
@@ -38,5 +39,5 @@ pub(crate) fn all() -> Vec<Case> {
         scale::CASES,
     ]
     .concat();
-    [agent, admission::all(), switching::CASES.to_vec()].concat()
+    [agent, admission::all(), options::CASES.to_vec(), switching::CASES.to_vec()].concat()
 }

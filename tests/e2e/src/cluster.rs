@@ -32,6 +32,8 @@ pub struct Tools {
     pub istio: Option<PathBuf>,
     /// Folder with Kyverno's controllers, where there are any.
     pub kyverno: Option<PathBuf>,
+    /// Folder of `tests/e2e/peers/operators` with its outputs, where there is one.
+    pub operators: Option<PathBuf>,
 }
 
 /// A connection to the cluster; cheap to clone.
@@ -132,6 +134,7 @@ impl Tools {
             envoy: false,
             istio: None,
             kyverno: None,
+            operators: None,
         }
     }
 

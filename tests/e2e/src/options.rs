@@ -35,6 +35,9 @@ pub struct Options {
     /// What benches/peers/kyverno/build.sh has made is here
     #[arg(long, value_name = "FOLDER")]
     pub kyverno: Option<PathBuf>,
+    /// What tests/e2e/peers/operators/build.sh has made is here
+    #[arg(long, value_name = "FOLDER")]
+    pub operators: Option<PathBuf>,
 }
 
 impl Options {
@@ -51,6 +54,7 @@ impl Options {
             envoy: self.envoy,
             istio: self.istio.clone(),
             kyverno: self.kyverno.clone(),
+            operators: self.operators.clone(),
         };
         Cluster::connect(tools, self.node()).await
     }

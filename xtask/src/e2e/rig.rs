@@ -165,6 +165,19 @@ impl Rig {
         Ok(out)
     }
 
+    /// Builds what the chart's options need of other projects, once; its outputs.
+    pub(super) fn operators(&self) -> Result<PathBuf> {
+        let out = tools::cache()?.join("operators");
+        if !out.join(".stamp").exists() {
+            tools::need_go("cert-manager")?;
+            eprintln!("building cert-manager from its Go module into {}: once, two minutes", out.display());
+        }
+        let mut build = script("peers/operators/build.sh");
+        self.environment(&mut build);
+        run::step("the real cert-manager", build.arg(&out))?;
+        Ok(out)
+    }
+
     /// Builds the real Istio, once; its outputs.
     pub(super) fn istio(&self) -> Result<PathBuf> {
         let out = match tools::path_in("MESHWARD_ISTIO") {
