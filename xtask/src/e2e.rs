@@ -27,6 +27,9 @@ pub(crate) use bench::{
 /// What the cases need.
 const IMAGES: [Which; 4] = [Which::Node, Which::Control, Which::Wait, Which::TestApp];
 
+/// What the case about switching runs of Kyverno.
+const KYVERNO: [&str; 2] = ["kyverno-admission", "kyverno-reports"];
+
 /// Objects that the scan's own test makes.
 const SCANNED: &str = "5000";
 
@@ -38,7 +41,7 @@ pub(crate) struct Arguments {
     /// Leave the cluster running, and what failed cases made in it
     #[arg(long)]
     keep: bool,
-    /// Do without a real Envoy and a real Istio (cases that need them are told)
+    /// Do without a real Envoy, Istio, Kyverno and cert-manager (cases that need them are told)
     #[arg(long)]
     quick: bool,
     /// Print the cases, and run none
@@ -109,6 +112,8 @@ struct Prepared {
     images: Vec<PathBuf>,
     envoy: bool,
     istio: Option<PathBuf>,
+    kyverno: Option<PathBuf>,
+    operators: Option<PathBuf>,
     result: Option<NamedTempFile>,
 }
 
@@ -122,6 +127,8 @@ impl Prepared {
         self.images.push(envoy::image()?);
         self.envoy = true;
         self.istio = Some(rig.istio()?);
+        self.kyverno = Some(rig.kyverno(&KYVERNO)?);
+        self.operators = Some(rig.operators()?);
         Ok(())
     }
 }
@@ -220,8 +227,15 @@ fn cases(prepared: &Prepared, arguments: &Arguments) -> Result<Command> {
     if prepared.envoy {
         command.arg("--envoy");
     }
-    if let Some(istio) = &prepared.istio {
-        command.arg("--istio").arg(istio);
+    let others = [
+        ("--istio", &prepared.istio),
+        ("--kyverno", &prepared.kyverno),
+        ("--operators", &prepared.operators),
+    ];
+    for (flag, folder) in others {
+        if let Some(folder) = folder {
+            command.arg(flag).arg(folder);
+        }
     }
     if let Some(result) = &prepared.result {
         command.arg("--result").arg(result.path());

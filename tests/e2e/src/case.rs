@@ -24,6 +24,10 @@ pub enum Needs {
     ControllerAgent,
     /// As [`Needs::ControllerAgent`], and a real Istio.
     ControllerIstio,
+    /// As [`Needs::ControllerNode`], and a real Kyverno.
+    ControllerKyverno,
+    /// As [`Needs::ControllerAgent`], and what the chart's options need of other projects.
+    ControllerOperators,
 }
 
 impl Needs {
@@ -31,13 +35,18 @@ impl Needs {
     pub fn controller(self) -> bool {
         matches!(
             self,
-            Self::Controller | Self::ControllerNode | Self::ControllerAgent | Self::ControllerIstio
+            Self::Controller
+                | Self::ControllerNode
+                | Self::ControllerAgent
+                | Self::ControllerIstio
+                | Self::ControllerKyverno
+                | Self::ControllerOperators
         )
     }
 
     /// Whether the agent has to be installed.
     pub fn agent(self) -> bool {
-        !matches!(self, Self::Controller | Self::ControllerNode)
+        !matches!(self, Self::Controller | Self::ControllerNode | Self::ControllerKyverno)
     }
 }
 

@@ -3,15 +3,18 @@
 mod admission;
 mod away;
 mod definitions;
+mod desk;
 mod docs;
 mod faults;
 mod installation;
 mod looks;
 mod node;
+mod options;
 mod pods;
 mod real_istio;
 mod scale;
 mod start;
+mod switching;
 mod upgrade;
 
 use std::time::Duration;
@@ -36,5 +39,5 @@ pub(crate) fn all() -> Vec<Case> {
         scale::CASES,
     ]
     .concat();
-    [agent, admission::all()].concat()
+    [agent, admission::all(), options::CASES.to_vec(), switching::CASES.to_vec()].concat()
 }

@@ -30,6 +30,10 @@ pub struct Tools {
     pub envoy: bool,
     /// Folder of `tests/e2e/peers/istio` with its outputs, where there is one.
     pub istio: Option<PathBuf>,
+    /// Folder with Kyverno's controllers, where there are any.
+    pub kyverno: Option<PathBuf>,
+    /// Folder of `tests/e2e/peers/operators` with its outputs, where there is one.
+    pub operators: Option<PathBuf>,
 }
 
 /// A connection to the cluster; cheap to clone.
@@ -129,6 +133,8 @@ impl Tools {
             chart_values: Vec::new(),
             envoy: false,
             istio: None,
+            kyverno: None,
+            operators: None,
         }
     }
 

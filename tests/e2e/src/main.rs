@@ -41,6 +41,8 @@ impl Arguments {
             Needs::Istio | Needs::ControllerIstio => {
                 self.options.rig.is_some() && self.options.istio.is_some()
             }
+            Needs::ControllerOperators => self.options.rig.is_some() && self.options.operators.is_some(),
+            Needs::ControllerKyverno => self.options.rig.is_some() && self.options.kyverno.is_some(),
         }
     }
 }

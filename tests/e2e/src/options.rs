@@ -32,6 +32,12 @@ pub struct Options {
     /// What tests/e2e/peers/istio/build.sh has made is here
     #[arg(long, value_name = "FOLDER")]
     pub istio: Option<PathBuf>,
+    /// What benches/peers/kyverno/build.sh has made is here
+    #[arg(long, value_name = "FOLDER")]
+    pub kyverno: Option<PathBuf>,
+    /// What tests/e2e/peers/operators/build.sh has made is here
+    #[arg(long, value_name = "FOLDER")]
+    pub operators: Option<PathBuf>,
 }
 
 impl Options {
@@ -47,6 +53,8 @@ impl Options {
             chart_values: self.set.clone(),
             envoy: self.envoy,
             istio: self.istio.clone(),
+            kyverno: self.kyverno.clone(),
+            operators: self.operators.clone(),
         };
         Cluster::connect(tools, self.node()).await
     }

@@ -16,6 +16,9 @@ const NODE: &str = "meshward-bench-node";
 /// The admission controller's, `benches/admission`.
 const ADMISSION: &str = "meshward-bench-admission";
 
+/// Kyverno's admission controller, as its `build.sh` calls it.
+const KYVERNO: &str = "kyverno-admission";
+
 /// How the node agent is timed.
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -90,7 +93,11 @@ pub(crate) fn admission(arguments: &AdmissionArguments) -> Result<()> {
     let mut command = Command::new(built.join(ADMISSION));
     command.current_dir(run::root()).env("MESHWARD_CONTROL", built.join("meshward-control"));
     if !arguments.alone {
-        command.env("MESHWARD_KYVERNO_ADMISSION", rig.kyverno()?);
+        let program = match tools::path_in("MESHWARD_KYVERNO_ADMISSION") {
+            Some(program) => program,
+            None => rig.kyverno(&[KYVERNO])?.join(KYVERNO),
+        };
+        command.env("MESHWARD_KYVERNO_ADMISSION", program);
     }
     command.args(&arguments.arguments);
     on_own_cluster(&rig, &[], arguments.keep, vec![("bench", command)])

@@ -151,20 +151,31 @@ impl Rig {
         format!("eval \"$({}/cluster/env.sh)\" to use it, {0}/cluster/down.sh to stop it", folder().display())
     }
 
-    /// Builds Kyverno's admission controller, once.
-    pub(super) fn kyverno(&self) -> Result<PathBuf> {
-        if let Some(program) = tools::path_in("MESHWARD_KYVERNO_ADMISSION") {
-            return Ok(program);
-        }
-        tools::need_go("Kyverno")?;
-        let (out, program) = (tools::cache()?.join("kyverno"), "kyverno-admission");
-        if !out.join(program).exists() {
+    /// Builds programs of the real Kyverno, each once; the folder they are in.
+    pub(super) fn kyverno(&self, programs: &[&str]) -> Result<PathBuf> {
+        let out = tools::cache()?.join("kyverno");
+        let missing: Vec<_> = programs.iter().filter(|program| !out.join(program).exists()).collect();
+        if !missing.is_empty() {
+            tools::need_go("Kyverno")?;
             eprintln!("building Kyverno from its Go module into {}: once, some minutes", out.display());
             let mut build = Command::new(run::root().join("benches/peers/kyverno/build.sh"));
             self.environment(&mut build);
-            run::step("the real Kyverno", build.arg(&out).arg(program))?;
+            run::step("the real Kyverno", build.arg(&out).args(missing))?;
         }
-        Ok(out.join(program))
+        Ok(out)
+    }
+
+    /// Builds what the chart's options need of other projects, once; its outputs.
+    pub(super) fn operators(&self) -> Result<PathBuf> {
+        let out = tools::cache()?.join("operators");
+        if !out.join(".stamp").exists() {
+            tools::need_go("cert-manager")?;
+            eprintln!("building cert-manager from its Go module into {}: once, two minutes", out.display());
+        }
+        let mut build = script("peers/operators/build.sh");
+        self.environment(&mut build);
+        run::step("the real cert-manager", build.arg(&out))?;
+        Ok(out)
     }
 
     /// Builds the real Istio, once; its outputs.

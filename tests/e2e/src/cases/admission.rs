@@ -42,7 +42,7 @@ fn example(name: &str) -> Result<Vec<Value>> {
 }
 
 /// A pod that nothing objects to, and that no node runs.
-fn plain(name: &str) -> Value {
+pub(super) fn plain(name: &str) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -71,7 +71,7 @@ fn with_host_path(name: &str) -> Value {
 }
 
 /// A policy that wants a label `owner` of the pods of one namespace.
-fn owner_policy(name: &str, namespace: &str, action: &str, failure: &str) -> Value {
+pub(super) fn owner_policy(name: &str, namespace: &str, action: &str, failure: &str) -> Value {
     json!({
         "apiVersion": "kyverno.io/v1",
         "kind": "ClusterPolicy",
@@ -92,7 +92,7 @@ fn owner_policy(name: &str, namespace: &str, action: &str, failure: &str) -> Val
 }
 
 /// Waits until a pod that is to be refused is refused with `part` in the words: from then on what refuses it is in force.
-async fn refuses(bed: &Bed, shop: &Namespace, pod: &Value, part: &str) -> Result<()> {
+pub(super) async fn refuses(bed: &Bed, shop: &Namespace, pod: &Value, part: &str) -> Result<()> {
     until("a refusal", LEARNED, async || {
         bed.controller().try_create(pod, shop.name()).await?.refused(&[part]).map(|_| ())
     })
@@ -100,7 +100,7 @@ async fn refuses(bed: &Bed, shop: &Namespace, pod: &Value, part: &str) -> Result
 }
 
 /// Waits until a pod that is to be taken is taken.
-async fn takes(bed: &Bed, shop: &Namespace, pod: &Value) -> Result<()> {
+pub(super) async fn takes(bed: &Bed, shop: &Namespace, pod: &Value) -> Result<()> {
     let name = pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     until("a pod to be taken", LEARNED, async || {
         bed.controller().try_create(pod, shop.name()).await?.taken().map(|_| ())
@@ -110,6 +110,6 @@ async fn takes(bed: &Bed, shop: &Namespace, pod: &Value) -> Result<()> {
 }
 
 /// A name that no other case of this run uses: objects of the cluster are named after the case's namespace.
-fn unique(shop: &Namespace, name: &str) -> String {
+pub(super) fn unique(shop: &Namespace, name: &str) -> String {
     format!("{}-{name}", shop.name())
 }
