@@ -273,7 +273,14 @@ impl Engine {
         let former = self.phases.insert(key.to_string(), record.phase);
         if former != Some(record.phase) {
             let PodRecord { namespace, name, uid, reason, .. } = &*record;
-            tracing::info!(namespace, name, uid, phase = record.phase.name(), reason, "pod");
+            let phase = record.phase.name();
+            // Every pod waits for a moment at first: a line of each is the most of a start on a full node.
+            match former {
+                None if record.phase == Phase::Waiting => {
+                    tracing::debug!(namespace, name, uid, phase, reason, "pod");
+                }
+                _ => tracing::info!(namespace, name, uid, phase, reason, "pod"),
+            }
         }
         if !announce {
             return;
@@ -291,7 +298,11 @@ impl Engine {
     fn happened(&mut self, key: &str, happened: Happened) {
         let Some(record) = self.registry.get_by_key(key) else { return };
         let PodRecord { namespace, name, uid, .. } = &*record;
-        tracing::info!(namespace, name, uid, ?happened, "pod");
+        match happened {
+            // Its phase says that its rules are in force, its record that they were before.
+            Happened::Adopted { .. } => tracing::debug!(namespace, name, uid, ?happened, "pod"),
+            _ => tracing::info!(namespace, name, uid, ?happened, "pod"),
+        }
         self.outbox.put(key, Report { record, happened: Some(happened), gone: false });
     }
 
