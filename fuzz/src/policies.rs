@@ -44,10 +44,15 @@ pub fn wildcard(data: &[u8]) {
     }
 }
 
-/// What a quantity prints, it reads as the same.
+/// What a quantity prints, it reads as the same. Not beyond `E`, the last suffix: there upstream prints none, so that
+/// `1000E` becomes `1`, and so do we.
 pub fn quantity(data: &[u8]) {
+    const ZETTA: f64 = 1e21;
     let Some(quantity) = from_utf8(data).ok().and_then(|text| Quantity::parse(text).ok()) else { return };
     let again = Quantity::parse(&quantity.to_string());
+    if quantity.approximate().abs() >= ZETTA {
+        return;
+    }
     assert_eq!(again.as_ref(), Ok(&quantity));
 }
 
