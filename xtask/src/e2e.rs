@@ -47,6 +47,9 @@ pub(crate) struct Arguments {
     /// Print the cases, and run none
     #[arg(long)]
     list: bool,
+    /// Try a case that fails a second time, after the others, and tell of it: for machines that others use as well
+    #[arg(long, conflicts_with = "keep")]
+    again: bool,
     /// Build everything that is needed, and run nothing
     #[arg(long)]
     prepare: bool,
@@ -221,8 +224,8 @@ fn cases(prepared: &Prepared, arguments: &Arguments) -> Result<Command> {
     for value in &arguments.set {
         command.args(["--set", value]);
     }
-    if arguments.keep {
-        command.arg("--keep");
+    for (flag, is_set) in [("--keep", arguments.keep), ("--again", arguments.again)] {
+        command.args(is_set.then_some(flag));
     }
     if prepared.envoy {
         command.arg("--envoy");

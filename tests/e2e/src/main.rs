@@ -24,6 +24,9 @@ struct Arguments {
     /// Leave the namespaces of failed cases, and the agent
     #[arg(long)]
     keep: bool,
+    /// Try a case that fails a second time, after the others, and tell of it
+    #[arg(long, conflicts_with = "keep")]
+    again: bool,
     #[command(flatten)]
     options: Options,
     /// Write the last line, how many passed and failed, into this file instead of printing it
@@ -69,7 +72,8 @@ async fn main() -> ExitCode {
     };
     let (fitting, left_out): (Vec<_>, Vec<_>) =
         chosen.into_iter().partition(|case| arguments.has(case.needs));
-    let totals = runner::run(&cluster, &fitting, arguments.jobs, arguments.keep).await;
+    let Arguments { jobs, keep, again, .. } = arguments;
+    let totals = runner::run(&cluster, &fitting, runner::Way { jobs, keep, again }).await;
     for case in left_out {
         println!("left out: {} (needs {:?})", case.name, case.needs);
     }

@@ -14,6 +14,19 @@ use meshward_e2e::{Agent, Bed, Case, Cluster, Controller, Namespace, Turn};
 const LONGEST: Duration = Duration::from_secs(600);
 /// How many are told again at the end.
 const SLOWEST: usize = 8;
+/// Beds of second attempts are numbered from here, so that their namespaces have other names.
+const SECOND: usize = 1000;
+
+/// How cases are run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Way {
+    /// Cases at once, where they can.
+    pub(crate) jobs: usize,
+    /// What failed cases made is left.
+    pub(crate) keep: bool,
+    /// A case that fails is tried a second time.
+    pub(crate) again: bool,
+}
 
 /// Cases whose name has one of the words in it; all of them when there are no words.
 pub(crate) fn choose(cases: Vec<Case>, words: &[String]) -> Vec<Case> {
@@ -27,12 +40,16 @@ struct Outcome {
     took: Duration,
     /// Why it failed, with what helps to understand it.
     failure: Option<String>,
+    /// It passed, but only the second time.
+    again: bool,
 }
 
 /// How the cases went.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Totals {
     passed: usize,
+    /// Of those that passed.
+    again: usize,
     failed: usize,
 }
 
@@ -44,20 +61,24 @@ impl Totals {
 
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} passed, {} failed", self.passed, self.failed)
+        let Self { passed, again, failed } = self;
+        match again {
+            0 => write!(f, "{passed} passed, {failed} failed"),
+            _ => write!(f, "{passed} passed ({again} only the second time), {failed} failed"),
+        }
     }
 }
 
 /// Waits for this run's turn, runs the cases, and tells how they went.
-pub(crate) async fn run(cluster: &Cluster, cases: &[Case], jobs: usize, keep: bool) -> Result<Totals> {
+pub(crate) async fn run(cluster: &Cluster, cases: &[Case], way: Way) -> Result<Totals> {
     let waits = |holder: &str| println!("waiting for another run on this cluster to end: {holder}");
     let turn = Turn::take(cluster.client.clone(), &cluster.run, waits).await?;
-    let totals = in_turn(cluster, cases, jobs, keep).await;
+    let totals = in_turn(cluster, cases, way).await;
     turn.end().await?;
     totals
 }
 
-async fn in_turn(cluster: &Cluster, cases: &[Case], jobs: usize, keep: bool) -> Result<Totals> {
+async fn in_turn(cluster: &Cluster, cases: &[Case], way: Way) -> Result<Totals> {
     let begin = Instant::now();
     let left = Namespace::clear_left_over(cluster).await.context("what an earlier run left")?;
     if !left.is_empty() {
@@ -73,19 +94,20 @@ async fn in_turn(cluster: &Cluster, cases: &[Case], jobs: usize, keep: bool) -> 
     // The controller changes and refuses pods of the whole cluster: the agent's own cases come before it.
     let (with_controller, without): (Vec<_>, Vec<_>) =
         numbered.into_iter().partition(|(_, case)| case.needs.controller());
-    let mut outcomes = all(cluster, without, jobs, keep).await;
+    let mut outcomes = all(cluster, without, way).await;
     if !with_controller.is_empty() {
         let took =
             Controller::of(cluster).install(&[]).await.context("the controller cannot be installed")?;
         println!("controller installed and ready in {:.1} s", took.as_secs_f64());
-        outcomes.extend(all(cluster, with_controller, jobs, keep).await);
+        outcomes.extend(all(cluster, with_controller, way).await);
     }
-    if !keep {
+    if !way.keep {
         outcomes.push(at_the_end(&agent).await);
     }
     summary(&mut outcomes, begin.elapsed());
     let failed = outcomes.iter().filter(|outcome| outcome.failure.is_some()).count();
-    Ok(Totals { passed: outcomes.len() - failed, failed })
+    let again = outcomes.iter().filter(|outcome| outcome.again).count();
+    Ok(Totals { passed: outcomes.len() - failed, again, failed })
 }
 
 /// What every run ends with is a case as well.
@@ -95,20 +117,28 @@ async fn at_the_end(agent: &Agent) -> Outcome {
     if let Some(failure) = &failure {
         println!("FAIL  {name}\n{}", indented(failure));
     }
-    Outcome { name, took: begin.elapsed(), failure }
+    Outcome { name, took: begin.elapsed(), failure, again: false }
 }
 
-/// Those that can at once, then the others one by one.
-async fn all(cluster: &Cluster, cases: Vec<(usize, &Case)>, jobs: usize, keep: bool) -> Vec<Outcome> {
-    let (alone, together): (Vec<_>, Vec<_>) = cases.into_iter().partition(|(_, case)| case.alone);
-    let mut outcomes = batch(cluster, together, jobs, keep).await;
-    outcomes.extend(batch(cluster, alone, 1, keep).await);
+/// Those that can at once, then the others one by one; then those that failed, if they are to be tried again.
+async fn all(cluster: &Cluster, cases: Vec<(usize, &Case)>, way: Way) -> Vec<Outcome> {
+    let (alone, together): (Vec<_>, Vec<_>) = cases.iter().copied().partition(|(_, case)| case.alone);
+    let mut outcomes = batch(cluster, together, way).await;
+    outcomes.extend(batch(cluster, alone, Way { jobs: 1, ..way }).await);
+    for outcome in outcomes.iter_mut().filter(|outcome| way.again && outcome.failure.is_some()) {
+        let Some((number, case)) = cases.iter().find(|(_, case)| case.name == outcome.name) else { continue };
+        println!("again: {}", case.name);
+        let second = one(cluster, number + SECOND, case, way.keep).await;
+        if second.failure.is_none() {
+            *outcome = Outcome { again: true, ..second };
+        }
+    }
     outcomes
 }
 
-async fn batch(cluster: &Cluster, cases: Vec<(usize, &Case)>, jobs: usize, keep: bool) -> Vec<Outcome> {
-    let tried = cases.into_iter().map(|(number, case)| one(cluster, number, case, keep));
-    stream::iter(tried).buffer_unordered(jobs.max(1)).collect().await
+async fn batch(cluster: &Cluster, cases: Vec<(usize, &Case)>, way: Way) -> Vec<Outcome> {
+    let tried = cases.into_iter().map(|(number, case)| one(cluster, number, case, way.keep));
+    stream::iter(tried).buffer_unordered(way.jobs.max(1)).collect().await
 }
 
 async fn one(cluster: &Cluster, number: usize, case: &Case, keep: bool) -> Outcome {
@@ -130,7 +160,7 @@ async fn one(cluster: &Cluster, number: usize, case: &Case, keep: bool) -> Outco
     {
         println!("      its namespaces do not go: {error:#}");
     }
-    Outcome { name: case.name, took, failure }
+    Outcome { name: case.name, took, failure, again: false }
 }
 
 /// A case that panics has failed, like one that returns an error or does not end.
@@ -153,11 +183,15 @@ fn summary(outcomes: &mut [Outcome], took: Duration) {
     println!("{} cases in {:.0} s; the slowest:", outcomes.len(), took.as_secs_f64());
     let line = |outcome: &Outcome| format!("{:6.1} s  {}", outcome.took.as_secs_f64(), outcome.name);
     outcomes.iter().take(SLOWEST).for_each(|outcome| println!("  {}", line(outcome)));
-    let failed: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.failure.is_some()).collect();
-    if !failed.is_empty() {
-        println!("failed:");
-        failed.iter().for_each(|outcome| println!("  {}", line(outcome)));
-    }
+    let list = |told: &str, which: fn(&Outcome) -> bool| {
+        let found: Vec<&Outcome> = outcomes.iter().filter(|outcome| which(outcome)).collect();
+        if !found.is_empty() {
+            println!("{told}:");
+            found.iter().for_each(|outcome| println!("  {}", line(outcome)));
+        }
+    };
+    list("passed only the second time", |outcome| outcome.again);
+    list("failed", |outcome| outcome.failure.is_some());
 }
 
 fn indented(text: &str) -> String {
