@@ -16,10 +16,14 @@ pub(crate) fn run(target: Option<&str>, seconds: u32) -> Result<()> {
     if !run::works("cargo", &["+nightly", "fuzz", "--version"]) {
         bail!("this needs a nightly toolchain and cargo-fuzz: cargo install --locked cargo-fuzz");
     }
-    let targets = match target {
-        Some(one) => vec![one.to_string()],
-        None => all_targets()?,
-    };
+    let mut targets = all_targets()?;
+    if let Some(wanted) = target {
+        let all = targets.join(", ");
+        targets.retain(|one| one == wanted);
+        if targets.is_empty() {
+            bail!("no fuzz target {wanted:?}, accepted: {all}");
+        }
+    }
     for target in targets {
         // libFuzzer reads both folders and writes what it finds to the first.
         let corpus = format!("fuzz/corpus/{target}");

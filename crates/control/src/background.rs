@@ -155,13 +155,8 @@ impl Background {
         let snapshot = self.live.snapshot();
         let mut lines = Vec::new();
         for outcome in &observed.policies {
-            let key = outcome.policy.key();
-            let Some(policy) = snapshot.policies.iter().find(|policy| policy.origin.key() == key) else {
-                continue;
-            };
-            if policy.policy.in_background() {
-                continue;
-            }
+            let policy = snapshot.policies.get(&outcome.policy.key());
+            let Some(policy) = policy.filter(|policy| !policy.policy.in_background()) else { continue };
             let line = |(report, _): &(_, _)| of_rule(policy, report, PodImages(&Value::Null)).of_admission();
             lines.extend(outcome.rules.iter().map(line));
         }

@@ -117,7 +117,7 @@ pub fn of_news(news: &News, snapshot: &Snapshot) -> Vec<Told> {
     let grave = |line: &&Line| matches!(line.result.as_str(), "fail" | "error") && !line.is_of_admission();
     let mut all = Vec::new();
     for line in news.lines.iter().filter(grave) {
-        let loaded = snapshot.policies.iter().find(|loaded| loaded.origin.key() == line.policy);
+        let loaded = snapshot.policies.get(&line.policy);
         let policy = loaded.map(|loaded| loaded.origin.clone()).unwrap_or_default();
         let said = Said {
             policy: &policy,

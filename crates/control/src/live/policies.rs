@@ -57,6 +57,11 @@ impl PolicySet {
         named.iter().chain(&self.any)
     }
 
+    /// The one in force of a key ([`Origin::key`]).
+    pub fn get(&self, key: &str) -> Option<&Arc<LoadedPolicy>> {
+        self.by_key.get(key)
+    }
+
     /// All that are in force, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<LoadedPolicy>> {
         self.by_key.values()
