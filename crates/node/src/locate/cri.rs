@@ -181,13 +181,13 @@ impl Call<'_> {
         Ok(items)
     }
 
-    /// Where sandboxes are, as far as the runtime has one answer for all of them.
-    async fn places(self, most: usize) -> HashMap<String, Place> {
-        if self.runtime.name != containerd::NAME || most == 0 {
+    /// Where the `wanted` sandboxes are, as far as the runtime has one answer for all of them.
+    async fn places(self, wanted: &[Item]) -> HashMap<String, Place> {
+        if self.runtime.name != containerd::NAME || wanted.is_empty() {
             return HashMap::new();
         }
         let deadline = self.client.timeout();
-        let asked = tokio::time::timeout(deadline, containerd::places(self.client, most)).await;
+        let asked = tokio::time::timeout(deadline, containerd::places(self.client, wanted)).await;
         asked
             .map_err(|_| format!("no answer within {deadline:?}"))
             .and_then(|places| places.map_err(|status| format!("{}: {}", status.code(), status.message())))

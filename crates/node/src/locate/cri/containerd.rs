@@ -6,10 +6,11 @@
 //! The field numbers are those of containerd's `api/services/containers/v1/containers.proto`, the noted text that of
 //! `internal/cri/store/sandbox/metadata.go` (1.7: `pkg/cri/store/sandbox/metadata.go`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use futures::{Stream, TryStreamExt};
 use serde::Deserialize;
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Status};
@@ -99,18 +100,30 @@ impl Place {
     }
 }
 
-/// The places of sandboxes by id, at most `most`. Those on the node's network are not among them.
-pub(super) async fn places(client: &Client, most: usize) -> Result<HashMap<String, Place>, Status> {
+/// The places of the `wanted` sandboxes, by id. Those on the node's network are not among them.
+pub(super) async fn places(client: &Client, wanted: &[Item]) -> Result<HashMap<String, Place>, Status> {
     let mut question = Request::new(List { filters: vec![SANDBOXES.into()] });
     question.metadata_mut().insert("containerd-namespace", MetadataValue::from_static(NAMESPACE));
-    let mut answers = client.stream::<List, Listed>(METHOD, question).await?;
+    let answers = client.stream::<List, Listed>(METHOD, question).await?;
+    let wanted = wanted.iter().map(|item| item.id.as_str()).collect();
+    pick(answers, wanted).await
+}
+
+/// The list has stopped sandboxes too, in any order, until they are garbage collected: only those that are wanted count.
+async fn pick(
+    mut answers: impl Stream<Item = Result<Listed, Status>> + Unpin,
+    mut wanted: HashSet<&str>,
+) -> Result<HashMap<String, Place>, Status> {
     let mut places = HashMap::new();
-    while let Some(Listed { container }) = answers.message().await? {
+    while let Some(Listed { container }) = answers.try_next().await? {
         let Some(Container { id, extensions }) = container else { continue };
+        if !wanted.remove(id.as_str()) {
+            continue;
+        }
         if let Some(place) = extensions.get(NOTED).and_then(|noted| place(&id, &noted.value)) {
             places.insert(id, place);
         }
-        if places.len() == most {
+        if wanted.is_empty() {
             break;
         }
     }
@@ -163,6 +176,18 @@ mod tests {
         let mut bare = noted();
         (bare["Metadata"]["IP"], bare["Metadata"]["AdditionalIPs"]) = (json!(""), Value::Null);
         assert_eq!(place("s1", bare.to_string().as_bytes()), None);
+    }
+
+    #[tokio::test]
+    async fn stopped_sandboxes_that_are_still_listed_hide_none_that_runs() {
+        let listed = ["dead-1", "dead-2", "s1", "dead-3", "s2"].map(|id| {
+            let mut noted = noted();
+            noted["Metadata"]["ID"] = json!(id);
+            let extensions = [(NOTED.to_owned(), Any { value: noted.to_string().into_bytes() })];
+            Ok(Listed { container: Some(Container { id: id.into(), extensions: extensions.into() }) })
+        });
+        let places = pick(futures::stream::iter(listed), ["s1", "s2"].into()).await.unwrap();
+        assert_eq!(places.keys().map(String::as_str).collect::<HashSet<_>>(), ["s1", "s2"].into());
     }
 
     #[test]

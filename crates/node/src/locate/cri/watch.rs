@@ -112,7 +112,7 @@ impl Follow<'_> {
     /// Everything, or an error: a list that lacks a pod would say that the pod is gone. And how many statuses it took.
     async fn begin(&mut self, call: Call<'_>) -> Result<(Vec<Located>, usize), CriError> {
         let items = call.sandboxes(None).await?;
-        let mut places = call.places(items.len()).await;
+        let mut places = call.places(&items).await;
         let (mut all, mut fresh) = (Vec::with_capacity(items.len()), Vec::new());
         for item in items {
             match places.remove(&item.id).and_then(|place| place.located(&item)) {
