@@ -41,7 +41,8 @@ async fn main() -> anyhow::Result<()> {
     if !flag("--no-nri") {
         tokio::spawn(nri.run(stop.clone()));
     }
-    tokio::spawn(cri.clone().watch(sender.clone(), state, stop.clone()));
+    let (first, _) = tokio::sync::oneshot::channel();
+    tokio::spawn(cri.clone().watch(sender.clone(), first, state, stop.clone()));
     let mut installer = None;
     if let Some(folder) = value("--cni") {
         let socket = Path::new(&folder).join("cni.sock");

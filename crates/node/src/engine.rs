@@ -97,6 +97,37 @@ pub struct Ports {
     pub reports: mpsc::Sender<Report>,
 }
 
+/// A source that waits until everything is done about some sandboxes that can be done at once.
+struct Waiting {
+    /// Those that are not settled; who tells of an end has nothing to wait for.
+    about: Vec<Located>,
+    outcome: Outcome,
+    done: oneshot::Sender<Outcome>,
+}
+
+impl Waiting {
+    fn new(sighting: &Sighting, done: oneshot::Sender<Outcome>) -> Self {
+        let about = match sighting {
+            Sighting::Started(located) => vec![located.clone()],
+            Sighting::All(_, list) => list.clone(),
+            Sighting::Stopped { .. } => Vec::new(),
+        };
+        Self { about, outcome: Outcome::Settled, done }
+    }
+
+    fn is_over(&mut self, index: &Index) -> bool {
+        while let Some(located) = self.about.last() {
+            match index.outcome(located) {
+                None => return false,
+                Some(Outcome::Settled) => {}
+                Some(later) => self.outcome = later,
+            }
+            self.about.pop();
+        }
+        true
+    }
+}
+
 /// The engine.
 pub struct Engine {
     settings: Settings,
@@ -106,7 +137,7 @@ pub struct Engine {
     units: HashMap<UnitKey, (watch::Sender<Goal>, JoinHandle<()>)>,
     /// Units that are letting go; who follows in the same sandbox waits for them.
     ending: HashMap<UnitKey, JoinHandle<()>>,
-    waiting: Vec<(Located, oneshot::Sender<Outcome>)>,
+    waiting: Vec<Waiting>,
     phases: HashMap<String, Phase>,
     fetches: JoinSet<(Ask, Answer)>,
     fetch: Fetch,
@@ -180,21 +211,11 @@ impl Engine {
 
     fn notice(&mut self, notice: Notice) {
         let Notice { sighting, done } = notice;
-        let located = match &sighting {
-            Sighting::Started(located) => Some(located.clone()),
-            _ => None,
-        };
+        let waiting = done.map(|done| Waiting::new(&sighting, done));
         self.take(Input::Sighting(sighting));
-        match (located, done) {
-            (Some(located), Some(done)) => {
-                self.waiting.push((located, done));
-                self.answer();
-            }
-            (None, Some(done)) => {
-                // Who tells of everything, or of an end, has nothing to wait for.
-                let _ = done.send(Outcome::Settled);
-            }
-            (_, None) => {}
+        if let Some(waiting) = waiting {
+            self.waiting.push(waiting);
+            self.answer();
         }
     }
 
@@ -202,12 +223,9 @@ impl Engine {
     fn answer(&mut self) {
         let index = &self.index;
         // A source that has given up does not listen.
-        self.waiting.retain(|(_, done)| !done.is_closed());
-        let answered = self.waiting.extract_if(.., |(located, _)| index.outcome(located).is_some());
-        for (located, done) in answered {
-            if let Some(outcome) = index.outcome(&located) {
-                let _ = done.send(outcome);
-            }
+        self.waiting.retain(|waiting| !waiting.done.is_closed());
+        for Waiting { outcome, done, .. } in self.waiting.extract_if(.., |waiting| waiting.is_over(index)) {
+            let _ = done.send(outcome);
         }
     }
 

@@ -77,7 +77,7 @@ pub struct Notice {
     /// What was seen.
     pub sighting: Sighting,
     /// Told once the engine has done what it can do at once (rules in force, or a reason why not). The source holds the
-    /// runtime until then, for a bounded time. Dropping it is an answer too.
+    /// runtime until then, for a bounded time. Of a list, that is once all of it is done. Dropping it is an answer too.
     pub done: Option<oneshot::Sender<Outcome>>,
 }
 

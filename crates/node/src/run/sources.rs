@@ -1,17 +1,23 @@
 //! The sources that locate pods, as the settings ask for them, and what readiness says of each.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use meshward_kit::admin::{Condition, Readiness};
 use meshward_kit::shutdown::Shutdown;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::cni::{self, InstallSettings, Server, ServerSettings};
 use crate::locate::cri::{Cri, CriState};
 use crate::locate::nri::{Nri, NriState};
 use crate::locate::{CriSettings, NriSettings, PluginIndex, ProcSettings, proc};
-use crate::located::Notice;
+use crate::located::{Notice, Outcome};
 use crate::settings::{Settings, Switch};
+
+/// For the pods of the first list, before NRI is greeted.
+const TAKING_OVER: Duration = Duration::from_secs(1);
 
 /// Starts them.
 ///
@@ -27,16 +33,9 @@ pub(super) fn start(
     let off = "switched off".to_string();
     let mut connected = watch::channel(NriState::Disconnected { reason: off.clone() }).1;
     let mut listing = watch::channel(CriState::Disconnected { reason: off }).1;
-    if locate.nri.mode != Switch::Off {
-        let nri = Nri::new(
-            NriSettings {
-                socket: locate.nri.socket.clone(),
-                index: format!("{:02}", locate.nri.index).parse::<PluginIndex>()?,
-                deadline: locate.nri.deadline,
-                fail_closed: locate.nri.fail_closed,
-            },
-            notices.clone(),
-        );
+    let (first, taken_over) = oneshot::channel();
+    let nri = (locate.nri.mode != Switch::Off).then(|| nri(settings, notices.clone())).transpose()?;
+    if let Some(nri) = nri {
         connected = nri.state();
         let condition = condition(readiness, "nri", locate.nri.mode);
         let told = tell(nri.state(), condition, token.clone(), |state| match state {
@@ -44,7 +43,7 @@ pub(super) fn start(
             NriState::Disconnected { reason } => Err(reason.clone()),
         });
         shutdown.spawn("nri state", told);
-        shutdown.spawn("nri", nri.run(token.clone()));
+        shutdown.spawn("nri", greet(nri, taken_over, token.clone()));
     }
     if locate.cri.mode != Switch::Off {
         let cri = Cri::new(CriSettings {
@@ -60,7 +59,7 @@ pub(super) fn start(
             CriState::Disconnected { reason } => Err(reason.clone()),
         });
         shutdown.spawn("cri state", told);
-        shutdown.spawn("cri", cri.watch(notices.clone(), connected.clone(), token.clone()));
+        shutdown.spawn("cri", cri.watch(notices.clone(), first, connected.clone(), token.clone()));
     }
     if !locate.cni.on && !locate.proc.on {
         let runtime = readiness.require("runtime", "no source has told of this node's pods yet");
@@ -77,6 +76,25 @@ pub(super) fn start(
         shutdown.spawn("proc", proc::watch(ProcSettings { root, interval }, notices, token));
     }
     Ok(())
+}
+
+fn nri(settings: &Settings, notices: mpsc::Sender<Notice>) -> anyhow::Result<Nri> {
+    let nri = &settings.locate.nri;
+    let asked = NriSettings {
+        socket: nri.socket.clone(),
+        index: format!("{:02}", nri.index).parse::<PluginIndex>()?,
+        deadline: nri.deadline,
+        fail_closed: nri.fail_closed,
+    };
+    Ok(Nri::new(asked, notices))
+}
+
+/// Greets the runtime once the pods that it has listed over CRI are taken over, or at once when it lists none: the
+/// greeting takes containerd a third of a second of a processor on a full node, which those pods need first.
+async fn greet(nri: Nri, taken_over: oneshot::Receiver<Outcome>, token: CancellationToken) {
+    // New pods are waited for meanwhile by their wait containers, but no longer than for a slow agent.
+    let _ = timeout(TAKING_OVER, taken_over).await;
+    nri.run(token).await;
 }
 
 fn install(settings: &Settings, shutdown: &Shutdown, readiness: &Readiness) -> anyhow::Result<()> {

@@ -163,6 +163,28 @@ async fn another_pods_namespace_is_not_written_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_answered_once_all_of_it_is_settled() {
+    let Some(bed) = bed() else { return };
+    let agent = Agent::start(Lock::IfAvailable);
+    let mut told = located(&bed, Source::Cri);
+    told.annotations.insert("meshward.dev/redirect".into(), super::agent::record("*"));
+    let mut own = located(&bed, Source::Cri);
+    (own.uid, own.sandbox, own.netns) = ("u2".into(), "s2".into(), "/proc/self/ns/net".into());
+    own.annotations.insert("meshward.dev/redirect".into(), super::agent::record("*"));
+    for (list, settled) in [(vec![told.clone()], true), (vec![told, own], false), (Vec::new(), true)] {
+        let (done, answer) = tokio::sync::oneshot::channel();
+        agent
+            .notices
+            .send(Notice { sighting: Sighting::All(Source::Cri, list), done: Some(done) })
+            .await
+            .unwrap();
+        assert_eq!(answer.await.unwrap() == Outcome::Settled, settled);
+        assert!(rules(&bed).contains("in.tunnel-port"));
+    }
+    agent.ends().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_the_api_server_the_record_is_enough() {
     let Some(bed) = bed() else { return };
     let agent = Agent::start(Lock::IfAvailable);

@@ -18,6 +18,9 @@ use crate::until::until;
 
 /// For something to come true, when the case does not say how long.
 const SOON: Duration = Duration::from_secs(30);
+/// For an object to be answered as expected: it is sent again until then, as the peer does it, because a webhook's
+/// configuration takes a moment to reach the API server.
+const ANSWERED: Duration = Duration::from_secs(5);
 /// For a program.
 const PROGRAM: Duration = Duration::from_secs(30);
 
@@ -61,10 +64,10 @@ impl Playing<'_> {
     async fn verb(&mut self, operation: &Operation) -> Result<()> {
         let content = &operation.content;
         match operation.verb.as_str() {
-            "apply" => self.send(content, Send::Apply).await,
-            "create" => self.send(content, Send::Create).await,
-            "patch" => self.send(content, Send::Patch).await,
-            "update" => self.send(content, Send::Update).await,
+            "apply" => self.send(operation, Send::Apply).await,
+            "create" => self.send(operation, Send::Create).await,
+            "patch" => self.send(operation, Send::Patch).await,
+            "update" => self.send(operation, Send::Update).await,
             "delete" => self.delete(operation).await,
             "assert" => self.look(operation, true).await,
             "error" => self.look(operation, false).await,
@@ -104,16 +107,26 @@ impl Playing<'_> {
         objects.iter().map(|object| evaluate_all(object, self.bindings)).collect()
     }
 
-    async fn send(&mut self, content: &Value, how: Send) -> Result<()> {
+    async fn send(&mut self, operation: &Operation, how: Send) -> Result<()> {
+        let content = &operation.content;
+        // What was created cannot be created again.
+        let deadline = if how == Send::Create { Duration::ZERO } else { operation.timeout(ANSWERED)? };
         for mut object in self.given(content, self.template)? {
             in_scope(&object)?;
             let reference = Reference::read(&object);
             if reference.namespace.is_empty() && object["kind"] != "Namespace" {
                 self.settle(&mut object);
             }
-            let sent = self.one(&object, &reference, how).await;
-            self.judge(content, &object, sent)
-                .with_context(|| format!("{} {}", reference.kind, reference.name))?;
+            let what = format!("{} {}", reference.kind, reference.name);
+            let answered = until("the expected answer", deadline, async || {
+                let sent = self.one(&object, &reference, how).await;
+                match self.judge(content, &object, sent) {
+                    // What cannot be done here does not come true by waiting.
+                    Err(error) if error.downcast_ref::<Unsupported>().is_some() => Ok(Err(error)),
+                    judged => judged.map(Ok),
+                }
+            });
+            answered.await.flatten().with_context(|| what.clone())?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use futures::StreamExt;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -15,23 +15,28 @@ use super::sandbox::{Network, Sandbox};
 use super::{AT_ONCE, Call, Cri, CriError, CriState};
 use crate::locate::backoff::Backoff;
 use crate::locate::nri::NriState;
-use crate::located::{Located, Notice, Sighting, Source};
+use crate::located::{Located, Notice, Outcome, Sighting, Source};
 
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
 impl Cri {
     /// Tells `notices` of every pod at the start and after every time the runtime was away, and of changes in between:
     /// seldom while `nri` is connected (it tells sooner), by the runtime's events or often otherwise. Sending waits for
-    /// room in the channel, since nobody waits for these notices. Ends with `stop`.
+    /// room in the channel, since nobody holds a pod for these notices. `first` is told when all is done about what the
+    /// first list brings, and dropped when there is no list. Ends with `stop`.
     pub async fn watch(
         self,
         notices: mpsc::Sender<Notice>,
+        first: oneshot::Sender<Outcome>,
         mut nri: watch::Receiver<NriState>,
         stop: CancellationToken,
     ) {
+        let mut first = Some(first);
         let mut backoff = Backoff::new(RETRY.0, RETRY.1);
         loop {
-            let mut follow = Follow { cri: &self, notices: &notices, known: Known::default(), began: false };
+            let first = first.take();
+            let mut follow =
+                Follow { cri: &self, notices: &notices, first, known: Known::default(), began: false };
             let error = tokio::select! {
                 () = stop.cancelled() => return,
                 error = follow.run(&mut nri) => match error {
@@ -69,6 +74,8 @@ impl Cri {
 struct Follow<'a> {
     cri: &'a Cri,
     notices: &'a mpsc::Sender<Notice>,
+    /// Told of the first list.
+    first: Option<oneshot::Sender<Outcome>>,
     known: Known,
     began: bool,
 }
@@ -86,7 +93,8 @@ impl Follow<'_> {
         let call = Call { client: &client, runtime: &runtime };
         let (all, asked) = self.begin(call).await?;
         info!(runtime = runtime.to_string(), pods = all.len(), asked, "CRI listed the node's pods");
-        self.send(Sighting::All(Source::Cri, all)).await;
+        let done = self.first.take();
+        self.tell(Notice { sighting: Sighting::All(Source::Cri, all), done }).await;
         self.began = true;
         let settings = &self.cri.shared.settings;
         let mut listener = None;
@@ -162,8 +170,12 @@ impl Follow<'_> {
     }
 
     async fn send(&self, sighting: Sighting) {
+        self.tell(Notice { sighting, done: None }).await;
+    }
+
+    async fn tell(&self, notice: Notice) {
         // An error means that the engine is gone: then the agent is stopping, and so are we.
-        let _ = self.notices.send(Notice { sighting, done: None }).await;
+        let _ = self.notices.send(notice).await;
     }
 }
 
