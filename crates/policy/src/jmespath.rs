@@ -28,6 +28,7 @@ mod lexer;
 mod overlay;
 mod parser;
 mod peer;
+mod result;
 
 pub use environment::{Context, Environment, Limits, Offline};
 pub use error::{ParseError, SearchError};
@@ -82,7 +83,25 @@ impl Expression {
         data: &'a Value,
         context: &Context<'_>,
     ) -> Result<Cow<'a, Value>, SearchError> {
-        evaluator::search(&self.root, item::Item::Ref(data), self.dialect, context)
+        result::whole(&self.root, item::Item::Ref(data), self.dialect, context)
+    }
+
+    /// The elements of what [`Expression::search`] finds; what is no list is the only one. Those that are parts of the
+    /// document are borrowed.
+    ///
+    /// # Errors
+    /// Those of [`Expression::search`].
+    pub(crate) fn elements<'a>(
+        &'a self,
+        data: &'a Value,
+        context: &Context<'_>,
+    ) -> Result<Vec<Cow<'a, Value>>, SearchError> {
+        result::elements(&self.root, item::Item::Ref(data), self.dialect, context)
+    }
+
+    /// The same expression about the member `path` of its document, if it looks at nothing else in it.
+    pub(crate) fn within(mut self, path: [&str; 2]) -> Option<Self> {
+        self.root.rebase(path).then_some(self)
     }
 
     /// The same on a document whose outer levels are an overlay.
@@ -91,7 +110,7 @@ impl Expression {
         data: &'a Overlay<'a>,
         context: &Context<'_>,
     ) -> Result<Cow<'a, Value>, SearchError> {
-        evaluator::search(&self.root, item::Item::Outer(data), self.dialect, context)
+        result::whole(&self.root, item::Item::Outer(data), self.dialect, context)
     }
 
     /// The expression as it was written.

@@ -102,6 +102,26 @@ impl Node {
         }
     }
 
+    /// Makes what starts at a member of the document start at the document, which then has to be that member. Whether
+    /// it did: nothing else may be looked at.
+    pub(super) fn rebase(&mut self, path: [&str; 2]) -> bool {
+        match self {
+            Self::Sub(left, right) => match (&**left, &**right) {
+                (Self::Field(outer), Self::Field(inner)) if [outer.as_str(), inner] == path => {
+                    *self = Self::Current;
+                    true
+                }
+                _ => left.rebase(path),
+            },
+            Self::Pipe(left, _) | Self::Projection(left, _) | Self::ValueProjection(left, _) => {
+                left.rebase(path)
+            }
+            Self::Flatten(left) => left.rebase(path),
+            Self::Filter(filter) => filter.left.rebase(path),
+            _ => false,
+        }
+    }
+
     /// Calls `see` with this node and all below it, from left to right.
     pub(super) fn visit<'n>(&'n self, see: &mut dyn FnMut(&'n Node)) {
         see(self);

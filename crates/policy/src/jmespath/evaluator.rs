@@ -5,7 +5,6 @@ use super::ast::{Comparison, FilterNode, Node, Slice};
 use super::item::Item;
 use super::{Context, Dialect, SearchError, functions};
 use serde_json::{Map, Value};
-use std::borrow::Cow;
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -29,28 +28,17 @@ const COPY: u64 = 4;
 /// Bytes of text that cost one step.
 const TEXT: usize = 16;
 
-pub(super) fn search<'a>(
-    root: &'a Node,
-    data: Item<'a>,
-    dialect: Dialect,
-    context: &Context<'_>,
-) -> Result<Cow<'a, Value>, SearchError> {
-    let evaluator = Evaluator { dialect, context, steps: Cell::new(context.limits.steps) };
-    let found = evaluator.evaluate(root, &data).and_then(|item| match item {
-        Item::Ref(value) => Ok(Cow::Borrowed(value)),
-        item => evaluator.own(item).map(Cow::Owned),
-    });
-    found.map_err(|failure| match failure {
-        Failure::NotFound(key) => SearchError::NotFound { key: key.to_owned() },
-        Failure::Error(error) => *error,
-    })
-}
-
 pub(super) struct Evaluator<'c> {
     pub(super) dialect: Dialect,
     pub(super) context: &'c Context<'c>,
     /// What is left of the limit.
     steps: Cell<u64>,
+}
+
+impl<'c> Evaluator<'c> {
+    pub(super) fn new(dialect: Dialect, context: &'c Context<'c>) -> Self {
+        Self { dialect, context, steps: Cell::new(context.limits.steps) }
+    }
 }
 
 impl Evaluator<'_> {

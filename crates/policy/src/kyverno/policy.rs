@@ -23,7 +23,7 @@ use super::conditions::Conditions;
 use super::matching::{Block, Gvk, NOBODY, UserInfo};
 use super::pod_security::PodSecurity;
 use super::quirk::Quirks;
-use super::scope::{Entry, Expressions};
+use super::scope::{Entry, Expressions, List};
 use crate::jmespath::Environment;
 use serde_json::Value;
 use settings::RuleSettings;
@@ -299,7 +299,7 @@ struct Template {
 /// A loop over the elements of a list.
 #[derive(Debug)]
 struct ForEach {
-    list: String,
+    list: List,
     element_scope: Option<bool>,
     context: Vec<Entry>,
     preconditions: Conditions,

@@ -3,15 +3,17 @@
 
 mod entry;
 mod images;
+mod list;
 
 use super::lookup::Lookup;
 use super::variables::{Data, QueryError};
 use crate::jmespath::{self, Dialect, Environment, Expression, Overlay, Slot};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::rc::Rc;
 
 pub(super) use entry::Entry;
+pub(super) use list::List;
 
 /// Expressions parsed before they are needed.
 #[derive(Debug, Default)]
@@ -66,7 +68,7 @@ pub(super) struct Scope<'e> {
     pending: Vec<Pending<'e>>,
     /// Only entries before this one can be loaded: one entry cannot use itself or a later one.
     limit: usize,
-    changes: Vec<(String, Option<Slot<'e>>)>,
+    changes: Vec<(Cow<'e, str>, Option<Slot<'e>>)>,
 }
 
 impl<'e> Scope<'e> {
@@ -112,7 +114,7 @@ impl<'e> Scope<'e> {
         }
         while self.changes.len() > mark.changes {
             match self.changes.pop() {
-                Some((key, Some(old))) => drop(self.root.insert(&key, old)),
+                Some((key, Some(old))) => drop(self.root.insert(key, old)),
                 Some((key, None)) => self.root.remove(&key),
                 None => {}
             }
@@ -120,21 +122,30 @@ impl<'e> Scope<'e> {
     }
 
     /// Sets a member of the document.
-    fn set(&mut self, key: &str, value: Value) {
+    fn set(&mut self, key: impl Into<Cow<'e, str>>, value: Value) {
         self.set_slot(key, Slot::Owned(value));
     }
 
-    fn set_slot(&mut self, key: &str, slot: Slot<'e>) {
-        let old = self.root().insert(key, slot);
-        self.changes.push((key.to_owned(), old));
+    fn set_slot(&mut self, key: impl Into<Cow<'e, str>>, slot: Slot<'e>) {
+        let key = key.into();
+        let old = self.root().insert(key.clone(), slot);
+        self.changes.push((key, old));
     }
 
     /// Sets the variables of one element of a loop.
-    pub(super) fn set_element(&mut self, element: &Rc<Value>, index: usize, nesting: usize) {
-        self.set_slot("element", Slot::Shared(Rc::clone(element)));
-        self.set_slot(&format!("element{nesting}"), Slot::Shared(Rc::clone(element)));
+    pub(super) fn set_element(&mut self, element: &Slot<'e>, index: usize, nesting: usize) {
+        self.set_slot("element", element.clone());
         self.set("elementIndex", json!(index));
-        self.set(&format!("elementIndex{nesting}"), json!(index));
+        match nesting {
+            0 => {
+                self.set_slot("element0", element.clone());
+                self.set("elementIndex0", json!(index));
+            }
+            _ => {
+                self.set_slot(format!("element{nesting}"), element.clone());
+                self.set(format!("elementIndex{nesting}"), json!(index));
+            }
+        }
     }
 
     /// Sets a variable by its name with dots; objects are merged with what is there.
@@ -147,7 +158,7 @@ impl<'e> Scope<'e> {
         }
         let mut merged = self.root().get(&first).map_or(Value::Null, Slot::to_value);
         merge(&mut merged, nested);
-        self.set(&first, merged);
+        self.set(first, merged);
     }
 
     /// Loads what an expression names.

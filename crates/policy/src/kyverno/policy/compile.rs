@@ -10,7 +10,7 @@ use crate::kyverno::conditions::Conditions;
 use crate::kyverno::matching::Block;
 use crate::kyverno::pod_security::{Exclusion, HOST_PROBES, PodSecurity};
 use crate::kyverno::quirk::{Quirk, Quirks};
-use crate::kyverno::scope::{Entry, Expressions};
+use crate::kyverno::scope::{Entry, Expressions, List};
 use crate::kyverno::variables;
 use serde_json::{Map, Value};
 use std::collections::HashSet;
@@ -279,7 +279,7 @@ fn for_each(value: &Value, path: &str, nesting: usize) -> Found<ForEach> {
     let map = value.as_object().ok_or_else(|| wrong(path, "wrong type, accepted: an object with list"))?;
     let list = map.get("list").and_then(Value::as_str);
     Ok(ForEach {
-        list: list.ok_or_else(|| wrong(format!("{path}.list"), "missing"))?.to_owned(),
+        list: List::new(list.ok_or_else(|| wrong(format!("{path}.list"), "missing"))?),
         element_scope: map.get("elementScope").and_then(Value::as_bool),
         context: entries(map, path)?,
         preconditions: conditions(map, "preconditions", path)?,

@@ -232,6 +232,9 @@ struct Found {
 
 /// A rule's properties for reports. Where a variable in one has no value, all of them stay as they are written.
 fn properties(written: &Map<String, Value>, scope: &mut Scope<'_>) -> Vec<(String, String)> {
+    if written.is_empty() {
+        return Vec::new();
+    }
     let document = Value::Object(written.clone());
     let replaced = substitute(&document, scope).map(Cow::into_owned).unwrap_or_else(|_| document.clone());
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -242,7 +245,7 @@ fn properties(written: &Map<String, Value>, scope: &mut Scope<'_>) -> Vec<(Strin
 /// The document that variables are about.
 fn root<'a>(input: &Input<'a>, target: &Target<'a>) -> Overlay<'a> {
     let mut request = Overlay::default();
-    let mut set = |name: &str, value: Value| drop(request.insert(name, Slot::Owned(value)));
+    let mut set = |name: &'static str, value: Value| drop(request.insert(name, Slot::Owned(value)));
     set("operation", json!(input.operation));
     set("namespace", json!(target.namespace()));
     let mut root = Overlay::default();
@@ -259,7 +262,7 @@ fn root<'a>(input: &Input<'a>, target: &Target<'a>) -> Overlay<'a> {
     }
     for (name, value) in input.request.as_object().into_iter().flatten() {
         if !matches!(name.as_str(), "object" | "oldObject" | "operation") {
-            request.insert(name, Slot::Borrowed(value));
+            request.insert(name.as_str(), Slot::Borrowed(value));
         }
     }
     for (name, object) in [("object", input.object), ("oldObject", input.old_object)] {

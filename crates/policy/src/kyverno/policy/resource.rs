@@ -2,13 +2,13 @@
 
 use super::evaluate::Outcome;
 use super::{Check, ForEach, Rule, Status, Template};
+use crate::jmespath::Slot;
 use crate::kyverno::conditions::{Conditions, join};
 use crate::kyverno::pattern::{self, Mismatch};
 use crate::kyverno::scope::Scope;
 use crate::kyverno::variables::{Data, SubstitutionError, changes, substitute, substitute_text};
 use serde_json::Value;
 use std::borrow::Cow;
-use std::rc::Rc;
 
 impl Template {
     pub(super) fn new(document: Value) -> Template {
@@ -168,15 +168,10 @@ impl Checker<'_> {
     ) -> Outcome {
         let (mut applied, mut failure) = (0, None);
         for each in loops {
-            match scope.query(&each.list) {
+            match scope.elements(&each.list) {
                 Err(error) if error.to_string().contains("Unknown key") => {}
                 Err(error) => failure = Some(error),
                 Ok(list) => {
-                    let list = match list {
-                        Value::Array(list) => list,
-                        single => vec![single],
-                    };
-                    let list: Vec<Rc<Value>> = list.into_iter().map(Rc::new).collect();
                     let mark = scope.mark();
                     let outcome = self.elements(each, &list, element, nesting, scope);
                     scope.reset(mark);
@@ -198,16 +193,17 @@ impl Checker<'_> {
     fn elements<'e>(
         &self,
         each: &'e ForEach,
-        list: &[Rc<Value>],
+        list: &[Slot<'e>],
         outer: Option<&Value>,
         nesting: usize,
         scope: &mut Scope<'e>,
     ) -> Result<usize, (Status, String)> {
         let mut applied = 0;
         let mark = scope.mark();
-        for (index, element) in list.iter().enumerate().filter(|(_, element)| !element.is_null()) {
+        for (index, slot) in list.iter().enumerate() {
+            let Some(element) = slot.value().filter(|element| !element.is_null()) else { continue };
             scope.reset(mark);
-            scope.set_element(element, index, nesting);
+            scope.set_element(slot, index, nesting);
             if each.element_scope == Some(true) && !element.is_object() {
                 let message = format!(
                     "failed to process foreach: cannot use elementScope=true foreach rules for elements that \
@@ -217,7 +213,7 @@ impl Checker<'_> {
                 return Err((Status::Error, message));
             }
             let scoped = each.element_scope.unwrap_or(element.is_object());
-            let about = if scoped { Some(&**element) } else { outer };
+            let about = if scoped { Some(element) } else { outer };
             scope.add_entries(&each.context);
             match each.preconditions.evaluate(scope) {
                 // As in Kyverno, an element whose preconditions cannot be decided is left out.

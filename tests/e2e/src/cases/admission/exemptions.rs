@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use hyper::Method;
 use meshward_e2e::ask::send;
 use meshward_e2e::controller::EXCEPTIONS;
-use meshward_e2e::{Bed, Case, Namespace, case};
+use meshward_e2e::{Bed, Case, Namespace, case, until};
 use serde_json::{Value, json};
 
 use super::{LEARNED, UNSWAPPED, example, plain, refuses, takes, unique};
@@ -170,12 +170,18 @@ fn verdict(reply: &meshward_e2e::Reply) -> String {
 async fn ephemeral(bed: &Bed, shop: &Namespace, mesh: &Value, wanted: bool) -> Result<()> {
     let control = bed.controller();
     control.create(&plain("runs"), shop.name()).await?.taken()?;
-    let mut pod = control.get(&plain("runs"), shop.name()).await?;
     let mut container = mesh["spec"]["initContainers"][0].clone();
     container["targetContainerName"] = "web".into();
-    pod["spec"]["ephemeralContainers"] = json!([container]);
     let path = format!("/api/v1/namespaces/{}/pods/runs/ephemeralcontainers?dryRun=All", shop.name());
-    let reply = send(bed.cluster(), Method::PUT, &path, &pod).await?;
+    // The scheduler writes into the pod as well.
+    let reply = until("an answer that is about the container", LEARNED, async || {
+        let mut pod = control.get(&plain("runs"), shop.name()).await?;
+        pod["spec"]["ephemeralContainers"] = json!([container]);
+        let reply = send(bed.cluster(), Method::PUT, &path, &pod).await?;
+        ensure!(!reply.message().contains("the object has been modified"), "{}", reply.message());
+        Ok(reply)
+    })
+    .await?;
     ensure!(reply.is_taken() == wanted, "as an ephemeral container: {}", verdict(&reply));
     Ok(())
 }
