@@ -19,7 +19,8 @@ use crate::balancer::{Backend, Balancer, get};
 /// Every controller looks at every policy. A test that needs one that they refuse is alone.
 static TURN: RwLock<()> = RwLock::const_new(());
 
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+/// Policies belong to the whole cluster, so that while thousands of objects of one test are scanned the others wait.
+pub(crate) const SOON: Duration = Duration::from_secs(120);
 
 pub(crate) struct Bed {
     pub(crate) client: Client,
