@@ -127,6 +127,13 @@ impl Agent {
     }
 }
 
+/// The bed's pod as a source tells of it, with what was recorded at admission.
+pub(crate) fn recorded(bed: &Bed, source: Source) -> Located {
+    let mut told = located(bed, source);
+    told.annotations.insert("meshward.dev/redirect".into(), record("*"));
+    told
+}
+
 pub(crate) fn located(bed: &Bed, source: Source) -> Located {
     Located {
         namespace: "shop".into(),

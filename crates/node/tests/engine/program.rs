@@ -9,7 +9,7 @@ use meshward_redirect::netns::NetNs;
 use meshward_redirect::nft::{Lock, Watch};
 use serde_json::json;
 
-use super::agent::{Agent, TABLE, bed, located, object, swapped};
+use super::agent::{Agent, TABLE, bed, located, object, recorded, swapped};
 
 /// The rules with their handles, which no two writes give out twice.
 fn rules(bed: &meshward_netlab::Bed) -> String {
@@ -166,11 +166,9 @@ async fn another_pods_namespace_is_not_written_to() {
 async fn a_list_is_answered_once_all_of_it_is_settled() {
     let Some(bed) = bed() else { return };
     let agent = Agent::start(Lock::IfAvailable);
-    let mut told = located(&bed, Source::Cri);
-    told.annotations.insert("meshward.dev/redirect".into(), super::agent::record("*"));
-    let mut own = located(&bed, Source::Cri);
+    let told = recorded(&bed, Source::Cri);
+    let mut own = told.clone();
     (own.uid, own.sandbox, own.netns) = ("u2".into(), "s2".into(), "/proc/self/ns/net".into());
-    own.annotations.insert("meshward.dev/redirect".into(), super::agent::record("*"));
     for (list, settled) in [(vec![told.clone()], true), (vec![told, own], false), (Vec::new(), true)] {
         let (done, answer) = tokio::sync::oneshot::channel();
         agent
@@ -188,8 +186,7 @@ async fn a_list_is_answered_once_all_of_it_is_settled() {
 async fn without_the_api_server_the_record_is_enough() {
     let Some(bed) = bed() else { return };
     let agent = Agent::start(Lock::IfAvailable);
-    let mut told = located(&bed, Source::Nri);
-    told.annotations.insert("meshward.dev/redirect".into(), super::agent::record("*"));
+    let told = recorded(&bed, Source::Nri);
     let (done, answer) = tokio::sync::oneshot::channel();
     agent.notices.send(Notice { sighting: Sighting::Started(told), done: Some(done) }).await.unwrap();
     assert_eq!(answer.await.unwrap(), Outcome::Settled);

@@ -134,17 +134,16 @@ impl<'e> Scope<'e> {
 
     /// Sets the variables of one element of a loop.
     pub(super) fn set_element(&mut self, element: &Slot<'e>, index: usize, nesting: usize) {
-        self.set_slot("element", element.clone());
-        self.set("elementIndex", json!(index));
-        match nesting {
-            0 => {
-                self.set_slot("element0", element.clone());
-                self.set("elementIndex0", json!(index));
-            }
-            _ => {
-                self.set_slot(format!("element{nesting}"), element.clone());
-                self.set(format!("elementIndex{nesting}"), json!(index));
-            }
+        // Nearly no loop is in another one: its names need no memory.
+        let (own, own_index): (Cow<'_, str>, Cow<'_, str>) = match nesting {
+            0 => ("element0".into(), "elementIndex0".into()),
+            _ => (format!("element{nesting}").into(), format!("elementIndex{nesting}").into()),
+        };
+        for name in ["element".into(), own] {
+            self.set_slot(name, element.clone());
+        }
+        for name in ["elementIndex".into(), own_index] {
+            self.set(name, json!(index));
         }
     }
 

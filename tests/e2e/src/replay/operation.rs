@@ -126,7 +126,7 @@ impl Playing<'_> {
                     judged => judged.map(Ok),
                 }
             });
-            answered.await.flatten().with_context(|| what.clone())?;
+            answered.await.flatten().context(what)?;
         }
         Ok(())
     }

@@ -68,6 +68,11 @@ mod tests {
         root
     }
 
+    fn scope<'e>(object: &'e Value, expressions: &'e Expressions) -> Scope<'e> {
+        let world = World { lookup: &NoLookup, environment: &Offline, expressions, namespace: "" };
+        Scope::new(world, Box::new(|| root(object)), object, "CREATE")
+    }
+
     /// Whatever way a list is found, its elements and its errors are those of the plain query.
     #[test]
     fn elements_are_those_of_the_query() {
@@ -99,15 +104,8 @@ mod tests {
         ];
         for changed in [false, true] {
             for text in texts {
-                let expressions = Expressions::default();
-                let world = World {
-                    lookup: &NoLookup,
-                    environment: &Offline,
-                    expressions: &expressions,
-                    namespace: "",
-                };
-                let list = List::new(text);
-                let mut scope = Scope::new(world, Box::new(|| root(&object)), &object, "CREATE");
+                let (expressions, list) = (Expressions::default(), List::new(text));
+                let mut scope = scope(&object, &expressions);
                 if changed {
                     scope.set_variable("request.object.spec.containers", &json!([7]));
                 }
@@ -127,10 +125,8 @@ mod tests {
     fn parts_of_the_object_are_not_copied() {
         let object = json!({"spec": {"containers": [{"name": "a"}]}});
         let expressions = Expressions::default();
-        let world =
-            World { lookup: &NoLookup, environment: &Offline, expressions: &expressions, namespace: "" };
         let list = List::new("request.object.spec.[initContainers, containers][]");
-        let mut scope = Scope::new(world, Box::new(|| root(&object)), &object, "CREATE");
+        let mut scope = scope(&object, &expressions);
         let elements = scope.elements(&list).unwrap();
         assert!(
             matches!(elements[..], [Slot::Borrowed(element)] if std::ptr::eq(element, &object["spec"]["containers"][0]))
