@@ -4,14 +4,15 @@
 
 mod compat;
 
+use std::fmt::{self, Write};
 use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use meshward_policy::kyverno::policy::{Action, RuleReport};
+use meshward_policy::kyverno::policy::{Action, RuleReport, RuleResult};
 use meshward_policy::psa::Record;
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
@@ -65,10 +66,20 @@ struct ReviewLabels {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResultLabels {
-    policy: String,
-    rule: String,
+    policy: Name,
+    rule: Name,
     action: &'static str,
     outcome: &'static str,
+}
+
+/// A name that many label sets have.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Name(Arc<str>);
+
+impl EncodeLabelValue for Name {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        encoder.write_str(&self.0)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -180,11 +191,12 @@ impl Metrics {
         rules: &[(RuleReport, Action)],
         request: &Request<'_>,
     ) {
-        let policy = loaded.origin.key();
         for (report, action) in rules {
-            let (rule, outcome) = (report.result.rule.clone(), report.result.status.as_str());
-            let labels = ResultLabels { policy: policy.clone(), rule, action: action.as_str(), outcome };
-            let others = |labels| ResultLabels { policy: OTHER.into(), rule: OTHER.into(), ..labels };
+            let RuleResult { policy, rule, status, .. } = &report.result;
+            let (policy, rule) = (Name(policy.clone()), Name(rule.clone()));
+            let labels = ResultLabels { policy, rule, action: action.as_str(), outcome: status.as_str() };
+            let others =
+                |labels| ResultLabels { policy: Name(OTHER.into()), rule: Name(OTHER.into()), ..labels };
             self.results.count(labels, others);
             if let Some(compat) = &self.compat {
                 compat.result(loaded, (report, *action), request, operation(&request.operation));

@@ -221,7 +221,7 @@ impl Library {
                 tell_at(input, object, &base, wrong, problems);
             }
         }
-        let key = policy.key();
+        let key = policy.key().to_owned();
         let name = text(value, "/metadata/name").to_owned();
         self.out_of_scope.extend(policy.unsupported().iter().map(|unsupported| OutOfScope {
             policy: name.clone(),

@@ -57,7 +57,7 @@ impl Session {
                 results.extend(again.into_iter().filter(|report| is_of_rule(&report.result.rule, rule)));
             }
             let order: Vec<&str> = loaded.policy.rule_names().collect();
-            results.sort_by_key(|report| order.iter().position(|name| *name == report.result.rule));
+            results.sort_by_key(|report| order.iter().position(|name| *name == &*report.result.rule));
         }
         for RuleReport { result, .. } in &mut results {
             if result.status == Status::Error {

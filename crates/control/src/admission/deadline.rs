@@ -38,9 +38,9 @@ impl Deadline {
         self.0.saturating_duration_since(Instant::now())
     }
 
-    /// Whether it has passed.
-    pub fn passed(self) -> bool {
-        self.left().is_zero()
+    /// Whether it has passed at a moment.
+    pub fn passed_at(self, moment: Instant) -> bool {
+        moment >= self.0
     }
 }
 

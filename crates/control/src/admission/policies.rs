@@ -8,7 +8,6 @@ mod faults;
 mod group;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use meshward_policy::kyverno::matching::{Gvk, KindSelector, UserInfo};
@@ -96,22 +95,29 @@ impl Judge for Policies {
         if policies.is_empty() {
             return Ok(Verdict::default());
         }
-        if !asker.may_wait() && policies.iter().any(|loaded| loaded.slow.load(Ordering::Relaxed)) {
+        if !asker.may_wait() && policies.iter().any(|loaded| loaded.is_slow()) {
             return Err(Stop::Waits);
         }
         let target = Target::read(request, &snapshot, gvk.clone(), asker)?;
+        let labels = target.labels();
         let mut said = Vec::with_capacity(policies.len());
+        let mut began = Instant::now();
         for loaded in policies {
-            if asker.deadline().passed() && !said.iter().any(|one: &Said| one.refuses()) {
+            if asker.deadline().passed_at(began) && !said.iter().any(|one: &Said| one.refuses()) {
                 return Err(Stop::Failed(format!(
                     "not decided in time, policy {} is left",
                     loaded.policy.key()
                 )));
             }
-            let rules = self.rules(loaded, &target, asker);
+            let waits = asker.waits();
+            let rules = self.rules(loaded, &target, labels, asker);
+            let waited = asker.missed() || asker.waits() > waits;
+            let ended = Instant::now();
+            loaded.took(waited || ended - began > SLOW);
             if asker.missed() {
                 return Err(Stop::Waits);
             }
+            began = ended;
             if !rules.is_empty() {
                 said.push(Said { loaded: loaded.clone(), rules });
             }
@@ -125,6 +131,7 @@ impl Policies {
         &self,
         loaded: &LoadedPolicy,
         target: &Target<'_>,
+        labels: &Value,
         asker: &Asker<'_>,
     ) -> Vec<(RuleReport, Action)> {
         let lookup = ForPolicy::new(asker, &loaded.origin.namespace);
@@ -134,7 +141,7 @@ impl Policies {
             operation: &target.request.operation,
             gvk: Some(&target.gvk),
             subresource: &target.request.sub_resource,
-            namespace_labels: target.labels(),
+            namespace_labels: labels,
             user: &target.user,
             request: &target.members,
             variables: &[],
@@ -142,20 +149,17 @@ impl Policies {
             lookup: &lookup,
             environment: asker,
         };
-        let (began, waits) = (Instant::now(), asker.waits());
         let evaluated = guarded(|| {
             #[cfg(feature = "faults")]
             faults::strike(&loaded.annotations);
             loaded.policy.report(&input)
         });
-        let waited = asker.missed() || asker.waits() > waits;
-        loaded.slow.store(waited || began.elapsed() > SLOW, Ordering::Relaxed);
         let reports = evaluated.unwrap_or_else(|panic| {
             self.metrics.panicked();
             tracing::error!(policy = loaded.policy.key(), "the evaluation panicked: {panic}");
             panicked(&loaded.policy, &panic)
         });
-        let action = |rule: &str| loaded.policy.action(rule, &target.request.namespace, target.labels());
+        let action = |rule: &str| loaded.policy.action(rule, &target.request.namespace, labels);
         reports
             .into_iter()
             .map(|report| {
@@ -232,7 +236,7 @@ impl<'a> Target<'a> {
     }
 
     fn labels(&self) -> &Value {
-        let labels = self.namespace.as_ref().and_then(|namespace| namespace.pointer("/metadata/labels"));
+        let labels = self.namespace.as_ref().and_then(|namespace| namespace.get("metadata")?.get("labels"));
         labels.unwrap_or(&Value::Null)
     }
 
@@ -273,8 +277,8 @@ fn warnings(said: &Said) -> Vec<String> {
 /// What an evaluation that panicked says: none of the rules could be decided.
 fn panicked(policy: &Policy, panic: &str) -> Vec<RuleReport> {
     let result = |rule: &str| RuleResult {
-        policy: policy.key(),
-        rule: rule.to_owned(),
+        policy: policy.key().into(),
+        rule: rule.into(),
         status: Status::Error,
         message: format!("the evaluation panicked: {panic}"),
     };

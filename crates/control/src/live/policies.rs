@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use meshward_policy::kyverno::matching::{Gvk, KindSelector};
 use meshward_policy::kyverno::policy::{Policy, PolicyError};
@@ -26,7 +26,22 @@ pub struct LoadedPolicy {
     pub annotations: Value,
     /// Whether its last evaluation took long or waited, or there was none yet: the next one is kept off the threads that
     /// serve requests.
-    pub slow: AtomicBool,
+    slow: AtomicBool,
+}
+
+impl LoadedPolicy {
+    /// Whether its next evaluation may take long.
+    pub fn is_slow(&self) -> bool {
+        self.slow.load(Ordering::Relaxed)
+    }
+
+    /// Notes how an evaluation went.
+    pub fn took(&self, long: bool) {
+        // Every thread looks at this before each evaluation: a write would take it out of the others' caches.
+        if self.is_slow() != long {
+            self.slow.store(long, Ordering::Relaxed);
+        }
+    }
 }
 
 /// A version of a policy that cannot be used.

@@ -175,7 +175,7 @@ impl Compat {
             resource_kind: request.kind.kind.clone(),
             resource_namespace: request.namespace.to_string(),
             resource_request_operation: operation,
-            rule_name: report.result.rule.clone(),
+            rule_name: report.result.rule.to_string(),
             rule_result: report.result.status.as_str(),
             rule_type: "validate",
             rule_execution_cause: "admission_request",

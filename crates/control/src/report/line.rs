@@ -201,7 +201,7 @@ pub fn of_rule(policy: &LoadedPolicy, report: &RuleReport, images: PodImages<'_>
     Line {
         source: "kyverno".to_owned(),
         policy: policy.origin.key(),
-        rule: report.result.rule.clone(),
+        rule: report.result.rule.to_string(),
         category: annotation("policies.kyverno.io/category").to_owned(),
         severity: serde_json::from_value(annotation("policies.kyverno.io/severity").into()).ok(),
         result: status.as_str().to_owned(),

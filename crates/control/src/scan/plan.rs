@@ -157,7 +157,7 @@ fn fingerprint(snapshot: &Snapshot, served: &Api, standards: bool, now: Moment) 
     }
     let exceptions = snapshot.exceptions.values().iter().zip(snapshot.exceptions.origins());
     for (exception, origin) in exceptions.filter(|(exception, _)| exception.in_background()) {
-        if exception.rules().iter().any(|(policy, _)| keys.contains(policy)) {
+        if exception.rules().iter().any(|(policy, _)| keys.contains(&policy.as_str())) {
             (exception.key(), &origin.uid, origin.generation).hash(&mut hasher);
         }
     }

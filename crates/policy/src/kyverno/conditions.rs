@@ -5,7 +5,7 @@ mod equality;
 mod membership;
 mod numeric;
 
-use super::variables::{Data, SubstitutionError, substitute};
+use super::variables::{Data, Document, SubstitutionError};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -72,9 +72,9 @@ impl Operator {
 /// One condition, as it is written.
 #[derive(Debug, Clone)]
 pub struct Condition {
-    key: Value,
+    key: Document,
     operator: Operator,
-    value: Value,
+    value: Document,
     message: String,
 }
 
@@ -200,7 +200,7 @@ fn parse_one(value: &Value, path: &str) -> Result<Condition, ConditionsError> {
             reason: format!("unknown operator {name:?}, accepted: {}", names.join(", ")),
         });
     };
-    let member = |name: &str| map.get(name).cloned().unwrap_or_default();
+    let member = |name: &str| Document::new(map.get(name).cloned().unwrap_or_default());
     let message = map.get("message").and_then(Value::as_str).unwrap_or_default().to_owned();
     Ok(Condition { key: member("key"), operator, value: member("value"), message })
 }
@@ -233,8 +233,8 @@ impl AnyAll {
 
 impl Condition {
     fn holds(&self, data: &mut dyn Data) -> Result<bool, ConditionError> {
-        let key = substitute(&self.key, data).map_err(ConditionError::Key)?;
-        let value = substitute(&self.value, data).map_err(ConditionError::Value)?;
+        let key = self.key.substituted(data).map_err(ConditionError::Key)?;
+        let value = self.value.substituted(data).map_err(ConditionError::Value)?;
         compare(self.operator, &key, &value)
     }
 }

@@ -3,11 +3,13 @@
 //! Kyverno's `pkg/engine/{validate,pattern,anchor,operator}`, because all of them show in verdicts.
 //!
 //! ```text
-//! check(object, pattern) ─ walk ─► anchors, keys, lists ─ scalar ─► durations, quantities, wildcards
+//! Value ─ compile ─► Pattern ─ walk(object) ─► anchors, keys, lists ─ scalar ─► durations, quantities, wildcards
 //! ```
 
+mod compile;
 mod metadata;
 mod operator;
+mod path;
 mod scalar;
 mod walk;
 
@@ -76,12 +78,31 @@ pub struct Mismatch {
     pub skip: bool,
 }
 
-/// Compares an object with a pattern.
+/// A pattern, read once to be compared with any number of objects.
+#[derive(Debug)]
+pub struct Pattern(compile::Node);
+
+impl Pattern {
+    /// Reads a pattern; whatever is JSON is one.
+    pub fn new(pattern: &Value) -> Pattern {
+        Pattern(compile::Node::new(pattern))
+    }
+
+    /// Compares an object with it.
+    ///
+    /// # Errors
+    /// [`Mismatch`] for the first difference; with `skip` if the pattern is not about the object.
+    pub fn check(&self, object: &Value) -> Result<(), Mismatch> {
+        walk::check(object, &self.0)
+    }
+}
+
+/// Compares an object with a pattern that is read for it alone.
 ///
 /// # Errors
-/// [`Mismatch`] for the first difference; with `skip` if the pattern is not about the object.
+/// As [`Pattern::check`].
 pub fn check(object: &Value, pattern: &Value) -> Result<(), Mismatch> {
-    walk::check(object, pattern)
+    Pattern::new(pattern).check(object)
 }
 
 #[cfg(test)]

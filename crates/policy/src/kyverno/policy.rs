@@ -21,6 +21,7 @@ mod settings;
 
 use super::conditions::Conditions;
 use super::matching::{Block, Gvk, NOBODY, UserInfo};
+use super::pattern::Pattern;
 use super::pod_security::PodSecurity;
 use super::quirk::Quirks;
 use super::scope::{Entry, Expressions, List};
@@ -28,6 +29,7 @@ use crate::jmespath::Environment;
 use serde_json::Value;
 use settings::RuleSettings;
 use std::fmt;
+use std::sync::Arc;
 use thiserror::Error;
 
 pub use super::lookup::{Lookup, NoLookup};
@@ -74,9 +76,9 @@ impl fmt::Display for Status {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleResult {
     /// The policy; of a namespaced one, `namespace/name`.
-    pub policy: String,
+    pub policy: Arc<str>,
     /// The rule, generated ones by their generated name.
-    pub rule: String,
+    pub rule: Arc<str>,
     /// What it says.
     pub status: Status,
     /// Kyverno's message.
@@ -163,6 +165,7 @@ pub struct Unsupported {
 /// A compiled policy. It does not change, so that threads can share it.
 #[derive(Debug)]
 pub struct Policy {
+    key: Arc<str>,
     name: String,
     namespace: String,
     scored: bool,
@@ -216,12 +219,8 @@ impl Policy {
     }
 
     /// The policy's name; with the namespace before it and a slash if it has one.
-    pub fn key(&self) -> String {
-        if self.namespace.is_empty() {
-            self.name.clone()
-        } else {
-            format!("{}/{}", self.namespace, self.name)
-        }
+    pub fn key(&self) -> &str {
+        &self.key
     }
 
     /// Whether failures count in reports; those of a policy annotated `policies.kyverno.io/scored: "false"` are shown
@@ -237,7 +236,7 @@ impl Policy {
 
     /// The names of all rules that are evaluated, generated ones included.
     pub fn rule_names(&self) -> impl Iterator<Item = &str> {
-        self.all_rules().map(|rule| rule.name.as_str())
+        self.all_rules().map(|rule| &*rule.name)
     }
 
     /// The rules that are evaluated, those generated for controllers included.
@@ -260,7 +259,7 @@ impl Policy {
 /// A compiled rule.
 #[derive(Debug)]
 struct Rule {
-    name: String,
+    name: Arc<str>,
     /// Its place in the policy, such as `spec.rules[0]`; empty if it is generated.
     path: String,
     matching: Block,
@@ -290,10 +289,11 @@ enum Check {
 
 /// A pattern that may have variables and references.
 #[derive(Debug)]
-struct Template {
-    document: Value,
-    /// Whether it has any.
-    changes: bool,
+enum Template {
+    /// It has none.
+    Fixed(Pattern),
+    /// It is read when their values are known.
+    Variable(Value),
 }
 
 /// A loop over the elements of a list.

@@ -105,6 +105,54 @@ pub enum SubstitutionError {
     Limit(String),
 }
 
+/// A document of a policy, looked at before it is needed: most have no variables, or are one.
+#[derive(Debug, Clone)]
+pub(super) struct Document {
+    written: Value,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    /// Nothing in it is ever replaced.
+    Fixed,
+    /// It is one variable: the expression between the braces.
+    Variable(String),
+    /// Anything else.
+    Mixed,
+}
+
+impl Document {
+    pub(super) fn new(written: Value) -> Self {
+        let kind = match &written {
+            fixed if !scan::changes(fixed) => Kind::Fixed,
+            Value::String(text) => scan::only(text).map_or(Kind::Mixed, Kind::Variable),
+            _ => Kind::Mixed,
+        };
+        Self { written, kind }
+    }
+
+    /// The document as [`substitute`] makes it.
+    ///
+    /// # Errors
+    /// As [`substitute`].
+    pub(super) fn substituted(&self, data: &mut dyn Data) -> Result<Cow<'_, Value>, SubstitutionError> {
+        match &self.kind {
+            Kind::Fixed => return Ok(Cow::Borrowed(&self.written)),
+            // Where there is a value without variables of its own, the long way finds the same.
+            Kind::Variable(expression) if data.operation() != "DELETE" => {
+                if let Ok(value) = data.query(expression)
+                    && (value.is_string() || !scan::changes(&value))
+                {
+                    return Ok(Cow::Owned(value));
+                }
+            }
+            Kind::Variable(_) | Kind::Mixed => {}
+        }
+        substitute(&self.written, data)
+    }
+}
+
 /// The document with all its references and variables replaced. It is borrowed if it has none.
 ///
 /// # Errors

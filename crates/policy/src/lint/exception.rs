@@ -55,9 +55,8 @@ fn named(
 ) {
     let path = format!("spec.exceptions[{index}]");
     if !policies.is_empty() && !policies.iter().any(|(_, policy)| policy.key() == name) {
-        let known: Vec<String> = policies.iter().map(|(_, policy)| policy.key()).collect();
-        let message =
-            format!("no policy {name:?} among those given{}", hint(name, known.iter().map(String::as_str)));
+        let known: Vec<&str> = policies.iter().map(|(_, policy)| policy.key()).collect();
+        let message = format!("no policy {name:?} among those given{}", hint(name, known.iter().copied()));
         return report.add(
             &EXCEPTION_UNKNOWN_POLICY,
             format!("{path}.policyName"),

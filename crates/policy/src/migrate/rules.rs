@@ -103,7 +103,7 @@ impl Source<'_> {
         let reason =
             format!("carried over from {} {}, rule {name}", text(self.object, "/kind"), self.policy.key());
         plan.exempt(&format!("{}-{name}", self.policy.key()), &reason, &namespaces, json!({}), &entries);
-        Some(Carried { policy: self.policy.key(), rule: name.to_owned(), namespaces })
+        Some(Carried { policy: self.policy.key().to_owned(), rule: name.to_owned(), namespaces })
     }
 
     /// A rule that is one control, or several, written by hand.
@@ -125,7 +125,11 @@ impl Source<'_> {
             plan.note(self.document, self.path(), false, message);
         }
         controls.extend(found);
-        Some(Carried { policy: self.policy.key(), rule: text(self.rule, "/name").to_owned(), namespaces })
+        Some(Carried {
+            policy: self.policy.key().to_owned(),
+            rule: text(self.rule, "/name").to_owned(),
+            namespaces,
+        })
     }
 
     /// The namespaces that the rule is about, each of which gets the level; `None` if labels cannot say it.

@@ -53,7 +53,7 @@ fn says_what_kyverno_says() {
         let found: Vec<Value> = compiled
             .evaluate(&request.input())
             .into_iter()
-            .map(|r| json!({"rule": r.rule, "result": r.status.as_str(), "message": r.message}))
+            .map(|r| json!({"rule": &*r.rule, "result": r.status.as_str(), "message": r.message}))
             .collect();
         let expected = row["results"].as_array().unwrap();
         assert_eq!(found.len(), expected.len(), "{name}: {found:#?}");

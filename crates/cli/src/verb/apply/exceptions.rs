@@ -17,7 +17,7 @@ pub(super) fn exception(
     images: &[(String, String)],
     ttl: &str,
 ) -> Value {
-    let rule = report.result.rule.as_str();
+    let rule = &*report.result.rule;
     let mut kinds = vec![object.kind.clone()];
     let mut names = vec![object.name.clone()];
     let mut rules = vec![rule.to_owned()];

@@ -143,7 +143,7 @@ impl<'a> Paper<'a> {
             let mut row = vec![
                 Cell::plain((self.rows.len() + 1).to_string()),
                 Cell::name(&loaded.key),
-                Cell::name(&one.report.result.rule),
+                Cell::name(&*one.report.result.rule),
                 Cell::name(format!("{namespace}{}/{}", object.kind, object.name)),
                 result,
                 Cell::default(),

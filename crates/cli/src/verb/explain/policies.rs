@@ -119,7 +119,7 @@ impl Policies {
         let reports = self.session.evaluate(loaded, object, None);
         // Of generated rules only those that speak are told: nobody wrote the others.
         let silent = loaded.policy.rule_names().filter(|name| {
-            !name.starts_with("autogen-") && !reports.iter().any(|report| report.result.rule == *name)
+            !name.starts_with("autogen-") && !reports.iter().any(|report| *report.result.rule == **name)
         });
         let silent = silent.map(|name| RuleAccount {
             policy: loaded.key.clone(),
@@ -130,7 +130,7 @@ impl Policies {
         });
         let said = reports.iter().map(|report| RuleAccount {
             policy: loaded.key.clone(),
-            rule: report.result.rule.clone(),
+            rule: report.result.rule.to_string(),
             status: Some(report.result.status),
             message: report.result.message.clone(),
             exceptions: self.exceptions(loaded, report),
@@ -156,7 +156,7 @@ impl Policies {
 /// What an exception that names a policy did to the result of one of its rules; nothing to be told if it neither did
 /// anything nor was meant to.
 fn fate(exception: &Exception, names: &[&String], report: &RuleReport) -> Option<String> {
-    let (key, rule) = (exception.key(), report.result.rule.as_str());
+    let (key, rule) = (exception.key(), &*report.result.rule);
     let named = |rule: &str| names.iter().any(|pattern| wildcard::matches(pattern, rule));
     let failed = matches!(report.result.status, Status::Fail | Status::Warn | Status::Error);
     if report.exceptions.iter().any(|applied| applied == key) {

@@ -297,7 +297,7 @@ impl Expectation {
                     false => (Outcome::Broken, format!("Want {}, got {}", self.result, result.status)),
                 };
                 let mut row = self.row(resource.clone(), outcome, &reason, &*result.message);
-                row.rule.clone_from(&result.rule);
+                row.rule = result.rule.to_string();
                 rows.push((row, true));
             }
         }

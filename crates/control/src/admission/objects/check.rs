@@ -137,7 +137,7 @@ fn linted(object: &Value, environment: &dyn Environment) -> Vec<String> {
 
 /// Policies and rules that an exception names and that are not there. They may come later, so it is only told.
 fn unknown(exception: &Exception, snapshot: &Snapshot) -> Vec<String> {
-    let keys: Vec<String> = snapshot.policies.iter().map(|loaded| loaded.policy.key()).collect();
+    let keys: Vec<&str> = snapshot.policies.iter().map(|loaded| loaded.policy.key()).collect();
     let meant = |found: &str, names: &mut dyn Iterator<Item = &str>| {
         nearest(found, names).map(|name| format!("; did you mean {name:?}?")).unwrap_or_default()
     };
@@ -145,7 +145,7 @@ fn unknown(exception: &Exception, snapshot: &Snapshot) -> Vec<String> {
     for (index, (name, patterns)) in exception.rules().iter().enumerate() {
         let place = format!("spec.exceptions[{index}]");
         let Some(loaded) = snapshot.policies.iter().find(|loaded| loaded.policy.key() == *name) else {
-            let hint = meant(name, &mut keys.iter().map(String::as_str));
+            let hint = meant(name, &mut keys.iter().copied());
             warnings.push(format!("{place}.policyName: there is no policy {name:?}{hint}"));
             continue;
         };

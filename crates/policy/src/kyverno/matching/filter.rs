@@ -1,6 +1,6 @@
 //! One filter: all of its attributes must match, of each attribute one element.
 
-use super::{Gvk, KindSelector, MatchError, Operations, Reason, Selector, Target, UserInfo};
+use super::{Gvk, KindSelector, MatchError, NOBODY, Operations, Reason, Selector, Target, UserInfo};
 use crate::wildcard;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -33,6 +33,18 @@ enum Subject {
     /// Of no kind that can match.
     Other,
 }
+
+/// What of the description of an object must fit, in the order in which reasons are told.
+type Check = (Reason, fn(&Filter, &Target<'_>) -> bool);
+
+const CHECKS: [Check; 6] = [
+    (Reason::Kind, Filter::of_kind),
+    (Reason::Name, Filter::of_name),
+    (Reason::Names, Filter::one_of_names),
+    (Reason::Namespace, Filter::in_namespaces),
+    (Reason::Annotations, Filter::annotated),
+    (Reason::Selector, Filter::selected),
+];
 
 impl Filter {
     /// Reads a filter: `resources`, `roles`, `clusterRoles`, `subjects`. Fields in `other` belong to something else.
@@ -135,31 +147,25 @@ impl Filter {
     /// Whether a `match` with this filter is about the target: [`Filter::matched`] without the reasons, which almost
     /// nobody asks for.
     pub(super) fn holds(&self, target: &Target<'_>) -> bool {
-        let nobody = *target.user == UserInfo::default();
+        let nobody = *target.user == NOBODY;
         if self.describes_nothing() && (nobody || self.user.is_empty()) {
             return false;
         }
-        let asked = self.operations.is_empty() || self.operations.iter().any(|o| o == target.operation);
-        let kind = |kind: &KindSelector| kind.matches(target.gvk, target.subresource);
-        asked
-            && (self.kinds.is_empty() || self.kinds.iter().any(kind))
-            && self.object_reasons(target).is_empty()
-            && (nobody || {
-                let mut reasons = Vec::new();
-                self.user.reasons(target.user, &mut reasons);
-                reasons.is_empty()
-            })
+        self.asks_for(target)
+            && CHECKS.iter().all(|(_, fits)| fits(self, target))
+            && self.other_namespace(target).is_none()
+            && (nobody || self.user.lacks(target.user).next().is_none())
     }
 
     /// Why a `match` with this filter is not about the target. Where nobody makes the request, users do not count.
     pub(super) fn matched(&self, target: &Target<'_>) -> Vec<Reason> {
-        let nobody = *target.user == UserInfo::default();
+        let nobody = *target.user == NOBODY;
         if self.describes_nothing() && (nobody || self.user.is_empty()) {
             return vec![Reason::Empty];
         }
         let mut reasons = self.object_reasons(target);
         if !nobody && reasons != [Reason::Operation] {
-            self.user.reasons(target.user, &mut reasons);
+            reasons.extend(self.user.lacks(target.user));
         }
         reasons
     }
@@ -167,25 +173,28 @@ impl Filter {
     /// Why the filter does not match.
     pub(super) fn reasons(&self, target: &Target<'_>) -> Vec<Reason> {
         let mut reasons = self.object_reasons(target);
-        self.user.reasons(target.user, &mut reasons);
+        reasons.extend(self.user.lacks(target.user));
         reasons
     }
 
     fn object_reasons(&self, target: &Target<'_>) -> Vec<Reason> {
-        if !self.operations.is_empty() && !self.operations.iter().any(|o| o == target.operation) {
+        if !self.asks_for(target) {
             return vec![Reason::Operation];
         }
-        let mut reasons = self.described(target);
-        if let Some(selector) = &self.namespace_selector
-            && !target.gvk.kind.is_empty()
-        {
-            if object_kind(target) == "Namespace" {
-                reasons.push(Reason::NamespaceSelectorOnNamespace);
-            } else if !selector.matches(target.namespace_labels) {
-                reasons.push(Reason::NamespaceSelector);
-            }
+        self.described(target).chain(self.other_namespace(target)).collect()
+    }
+
+    fn asks_for(&self, target: &Target<'_>) -> bool {
+        self.operations.is_empty() || self.operations.iter().any(|o| o == target.operation)
+    }
+
+    /// Why its namespace selector is not about the target's namespace.
+    fn other_namespace(&self, target: &Target<'_>) -> Option<Reason> {
+        let selector = self.namespace_selector.as_ref().filter(|_| !target.gvk.kind.is_empty())?;
+        match object_kind(target) {
+            "Namespace" => Some(Reason::NamespaceSelectorOnNamespace),
+            _ => (!selector.matches(target.namespace_labels)).then_some(Reason::NamespaceSelector),
         }
-        reasons
     }
 
     /// Whether an exception with this filter matches.
@@ -193,37 +202,44 @@ impl Filter {
         let namespace = self.namespace_selector.as_ref().is_none_or(|selector| {
             matches!(object_kind(target), "Namespace" | "") || selector.matches(target.namespace_labels)
         });
-        let mut reasons = self.described(target);
-        self.user.reasons(target.user, &mut reasons);
-        namespace && reasons.is_empty()
+        namespace && self.described(target).chain(self.user.lacks(target.user)).next().is_none()
     }
 
-    fn described(&self, target: &Target<'_>) -> Vec<Reason> {
-        let mut reasons = Vec::new();
-        let mut unless = |holds: bool, reason: Reason| {
-            if !holds {
-                reasons.push(reason);
-            }
-        };
+    /// What of its description of an object does not fit.
+    fn described<'f>(&'f self, target: &'f Target<'_>) -> impl Iterator<Item = Reason> + 'f {
+        CHECKS.iter().filter(|(_, fits)| !fits(self, target)).map(|(reason, _)| *reason)
+    }
+
+    fn of_kind(&self, target: &Target<'_>) -> bool {
         let kind = |kind: &KindSelector| kind.matches(target.gvk, target.subresource);
-        unless(self.kinds.is_empty() || self.kinds.iter().any(kind), Reason::Kind);
-        unless(self.name.is_empty() || wildcard::matches(&self.name, target.name()), Reason::Name);
-        let any = |patterns: &[String], text: &str| {
-            patterns.is_empty() || patterns.iter().any(|pattern| wildcard::matches(pattern, text))
-        };
-        unless(any(&self.names, target.name()), Reason::Names);
-        let namespace = match object_kind(target) {
+        self.kinds.is_empty() || self.kinds.iter().any(kind)
+    }
+
+    fn of_name(&self, target: &Target<'_>) -> bool {
+        self.name.is_empty() || wildcard::matches(&self.name, target.name())
+    }
+
+    fn one_of_names(&self, target: &Target<'_>) -> bool {
+        self.names.is_empty() || any(&self.names, target.name())
+    }
+
+    fn in_namespaces(&self, target: &Target<'_>) -> bool {
+        let namespace = || match object_kind(target) {
             "Namespace" => target.metadata("name").and_then(Value::as_str).unwrap_or_default(),
             _ => target.namespace(),
         };
-        unless(any(&self.namespaces, namespace), Reason::Namespace);
-        unless(self.annotated(target), Reason::Annotations);
-        let labels = target.metadata("labels").unwrap_or(&Value::Null);
-        unless(self.selector.as_ref().is_none_or(|selector| selector.matches(labels)), Reason::Selector);
-        reasons
+        self.namespaces.is_empty() || any(&self.namespaces, namespace())
+    }
+
+    fn selected(&self, target: &Target<'_>) -> bool {
+        let labels = || target.metadata("labels").unwrap_or(&Value::Null);
+        self.selector.as_ref().is_none_or(|selector| selector.matches(labels()))
     }
 
     fn annotated(&self, target: &Target<'_>) -> bool {
+        if self.annotations.is_empty() {
+            return true;
+        }
         let annotations = target.metadata("annotations").and_then(Value::as_object);
         self.annotations.iter().all(|(key, value)| {
             annotations.is_some_and(|annotations| {
@@ -244,25 +260,27 @@ impl Users {
         self.roles.is_empty() && self.cluster_roles.is_empty() && self.subjects.is_empty()
     }
 
-    fn reasons(&self, user: &UserInfo, reasons: &mut Vec<Reason>) {
+    /// What a user is not.
+    fn lacks<'f>(&'f self, user: &'f UserInfo) -> impl Iterator<Item = Reason> + 'f {
         let none = |wanted: &[String], found: &[String]| {
             !wanted.is_empty() && !wanted.iter().any(|role| found.contains(role))
         };
-        if none(&self.roles, &user.roles) {
-            reasons.push(Reason::Roles);
-        }
-        if none(&self.cluster_roles, &user.cluster_roles) {
-            reasons.push(Reason::ClusterRoles);
-        }
         let is_user = |subject: &Subject| match subject {
             Subject::User(name) => wildcard::matches(name, &user.username),
             Subject::Group(name) => user.groups.iter().any(|group| wildcard::matches(name, group)),
             Subject::Other => false,
         };
-        if !self.subjects.is_empty() && !self.subjects.iter().any(is_user) {
-            reasons.push(Reason::Subjects);
-        }
+        let lacking = [
+            none(&self.roles, &user.roles).then_some(Reason::Roles),
+            none(&self.cluster_roles, &user.cluster_roles).then_some(Reason::ClusterRoles),
+            (!self.subjects.is_empty() && !self.subjects.iter().any(is_user)).then_some(Reason::Subjects),
+        ];
+        lacking.into_iter().flatten()
     }
+}
+
+fn any(patterns: &[String], text: &str) -> bool {
+    patterns.iter().any(|pattern| wildcard::matches(pattern, text))
 }
 
 fn wrong(path: &str, accepted: &str) -> MatchError {

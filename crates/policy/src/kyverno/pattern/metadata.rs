@@ -4,22 +4,35 @@
 use super::Anchor;
 use crate::wildcard;
 use serde_json::{Map, Value};
-use std::borrow::Cow;
 
-/// The pattern with such keys replaced, if it has a `metadata` and the object too.
-pub(super) fn expand<'p>(
-    pattern: &'p Map<String, Value>,
-    object: &Map<String, Value>,
-) -> Cow<'p, Map<String, Value>> {
-    let Some((key, Value::Object(metadata))) = member(pattern, "metadata") else {
-        return Cow::Borrowed(pattern);
+const TAGS: [&str; 2] = ["labels", "annotations"];
+
+/// Whether an object of a pattern has such keys in its `metadata`, or values there that are not text and get lost.
+pub(super) fn is_wild(pattern: &Map<String, Value>) -> bool {
+    let Some((_, Value::Object(metadata))) = member(pattern, "metadata") else { return false };
+    let tagged = |tag| match member(metadata, tag) {
+        Some((_, Value::Object(wanted))) => stands_for_others(wanted),
+        _ => false,
     };
-    let Some(Value::Object(actual)) = object.get("metadata") else { return Cow::Borrowed(pattern) };
+    TAGS.into_iter().any(tagged)
+}
+
+fn stands_for_others(wanted: &Map<String, Value>) -> bool {
+    wanted.iter().any(|(key, value)| wildcard::is_pattern(key) || !value.is_string())
+}
+
+/// The pattern with such keys replaced; `None` if the object has nothing to replace them with.
+pub(super) fn expand(
+    pattern: &Map<String, Value>,
+    object: &Map<String, Value>,
+) -> Option<Map<String, Value>> {
+    let Some((key, Value::Object(metadata))) = member(pattern, "metadata") else { return None };
+    let Some(Value::Object(actual)) = object.get("metadata") else { return None };
     let mut expanded: Option<Map<String, Value>> = None;
-    for tag in ["labels", "annotations"] {
+    for tag in TAGS {
         if let Some((tag_key, Value::Object(wanted))) = member(metadata, tag)
             && let Some((_, Value::Object(found))) = member(actual, tag)
-            && wanted.iter().any(|(key, value)| wildcard::is_pattern(key) || !value.is_string())
+            && stands_for_others(wanted)
         {
             let replaced = replace(wanted, found);
             expanded
@@ -27,14 +40,9 @@ pub(super) fn expand<'p>(
                 .insert(tag_key.to_owned(), Value::Object(replaced));
         }
     }
-    match expanded {
-        None => Cow::Borrowed(pattern),
-        Some(expanded) => {
-            let mut pattern = pattern.clone();
-            pattern.insert(key.to_owned(), Value::Object(expanded));
-            Cow::Owned(pattern)
-        }
-    }
+    let mut pattern = pattern.clone();
+    pattern.insert(key.to_owned(), Value::Object(expanded?));
+    Some(pattern)
 }
 
 /// The member with a name, in an anchor or not.

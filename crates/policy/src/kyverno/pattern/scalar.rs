@@ -10,6 +10,34 @@ use serde_json::{Number, Value};
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+/// A scalar of a pattern, ready to be compared.
+#[derive(Debug)]
+pub(super) struct Scalar {
+    written: Value,
+    /// Of a text, what `|` separates, each made of what `&` joins.
+    alternatives: Vec<Vec<Test>>,
+}
+
+/// One condition of a text.
+#[derive(Debug)]
+enum Test {
+    Compare(Operator, Operand),
+    /// `a-b`
+    Within(Operand, Operand),
+    /// `a!-b`
+    Outside(Operand, Operand),
+    /// An operator of a range without one.
+    Never,
+}
+
+/// What a value is compared with, and what it is as a number.
+#[derive(Debug)]
+struct Operand {
+    text: Box<str>,
+    duration: Option<Duration>,
+    quantity: Option<Quantity>,
+}
+
 /// Whether a value matches a pattern that is no list; an object only asks for an object.
 ///
 /// ```
@@ -21,12 +49,99 @@ use std::cmp::Ordering;
 /// ```
 pub fn matches(value: &Value, pattern: &Value) -> bool {
     match pattern {
-        Value::Bool(_) => value == pattern,
-        Value::Number(number) => equals_number(value, number),
-        Value::Null => is_zero(value),
-        Value::String(pattern) => matches_text(value, pattern),
         Value::Object(_) => value.is_object(),
         Value::Array(_) => false,
+        scalar => Scalar::new(scalar).matches(value),
+    }
+}
+
+impl Scalar {
+    /// Reads a part of a pattern that is no object and no list.
+    pub(super) fn new(pattern: &Value) -> Scalar {
+        let tests = |alternative: &str| {
+            alternative.trim_matches(' ').split('&').map(|one| Test::new(one.trim_matches(' '))).collect()
+        };
+        let text = pattern.as_str().map(|text| text.split('|').map(tests).collect());
+        Scalar { written: pattern.clone(), alternatives: text.unwrap_or_default() }
+    }
+
+    pub(super) fn written(&self) -> &Value {
+        &self.written
+    }
+
+    pub(super) fn matches(&self, value: &Value) -> bool {
+        match &self.written {
+            Value::Number(number) => equals_number(value, number),
+            Value::Null => is_zero(value),
+            Value::String(pattern) => {
+                value.as_str() == Some(pattern)
+                    || self.alternatives.iter().any(|all| all.iter().all(|test| test.holds(value)))
+            }
+            written => value == written,
+        }
+    }
+}
+
+impl Test {
+    /// Reads an operator and what to compare with, or a range.
+    fn new(condition: &str) -> Test {
+        let operator = Operator::of(condition);
+        let ends = |separator| {
+            range(condition, separator).map(|(left, right)| (Operand::new(left), Operand::new(right)))
+        };
+        match operator {
+            Operator::InRange => ends("-").map_or(Test::Never, |(left, right)| Test::Within(left, right)),
+            Operator::NotInRange => {
+                ends("!-").map_or(Test::Never, |(left, right)| Test::Outside(left, right))
+            }
+            _ => Test::Compare(operator, Operand::new(condition[operator.as_str().len()..].trim())),
+        }
+    }
+
+    fn holds(&self, value: &Value) -> bool {
+        match self {
+            Test::Compare(operator, operand) => operand.compare(value, *operator),
+            Test::Within(left, right) => {
+                left.compare(value, Operator::MoreEqual) && right.compare(value, Operator::LessEqual)
+            }
+            Test::Outside(left, right) => {
+                left.compare(value, Operator::Less) || right.compare(value, Operator::More)
+            }
+            Test::Never => false,
+        }
+    }
+}
+
+impl Operand {
+    fn new(text: &str) -> Operand {
+        Operand {
+            text: text.into(),
+            duration: Duration::parse(text).ok(),
+            quantity: Quantity::parse(text).ok(),
+        }
+    }
+
+    /// As durations if both are, else as quantities if both are, else as text.
+    fn compare(&self, value: &Value, operator: Operator) -> bool {
+        if let Some(order) = self.order(value) {
+            return decides(order, operator);
+        }
+        let Some(text) = as_text(value) else { return false };
+        match operator {
+            Operator::Equal => wildcard::matches(&self.text, &text),
+            Operator::NotEqual => !wildcard::matches(&self.text, &text),
+            _ => false,
+        }
+    }
+
+    /// How a value compares as a number.
+    fn order(&self, value: &Value) -> Option<Ordering> {
+        if self.duration.is_none() && self.quantity.is_none() {
+            return None;
+        }
+        let text = as_quantity_text(value)?;
+        let duration = self.duration.and_then(|own| Some(Duration::parse(&text).ok()?.cmp(&own)));
+        duration.or_else(|| Some(Quantity::parse(&text).ok()?.cmp(&self.quantity?)))
     }
 }
 
@@ -48,50 +163,6 @@ fn is_zero(value: &Value) -> bool {
         Value::Number(number) => number.as_f64() == Some(0.0),
         Value::String(text) => text.is_empty(),
         Value::Array(_) | Value::Object(_) => false,
-    }
-}
-
-/// `|` separates alternatives, `&` what must hold together in one.
-fn matches_text(value: &Value, pattern: &str) -> bool {
-    if value.as_str() == Some(pattern) {
-        return true;
-    }
-    let all = |alternative: &str| {
-        alternative.trim_matches(' ').split('&').all(|condition| holds(value, condition.trim_matches(' ')))
-    };
-    pattern.split('|').any(all)
-}
-
-/// One condition: an operator and what to compare with, or a range.
-fn holds(value: &Value, condition: &str) -> bool {
-    let operator = Operator::of(condition);
-    let ends = |separator| range(condition, separator);
-    match operator {
-        Operator::InRange => ends("-").is_some_and(|(left, right)| {
-            compare(value, left, Operator::MoreEqual) && compare(value, right, Operator::LessEqual)
-        }),
-        Operator::NotInRange => ends("!-").is_some_and(|(left, right)| {
-            compare(value, left, Operator::Less) || compare(value, right, Operator::More)
-        }),
-        _ => compare(value, condition[operator.as_str().len()..].trim(), operator),
-    }
-}
-
-/// As durations if both are, else as quantities if both are, else as text.
-fn compare(value: &Value, pattern: &str, operator: Operator) -> bool {
-    if let Some(text) = as_quantity_text(value) {
-        if let (Ok(pattern), Ok(value)) = (Duration::parse(pattern), Duration::parse(&text)) {
-            return decides(value.cmp(&pattern), operator);
-        }
-        if let (Ok(pattern), Ok(value)) = (Quantity::parse(pattern), Quantity::parse(&text)) {
-            return decides(value.cmp(&pattern), operator);
-        }
-    }
-    let Some(text) = as_text(value) else { return false };
-    match operator {
-        Operator::Equal => wildcard::matches(pattern, &text),
-        Operator::NotEqual => !wildcard::matches(pattern, &text),
-        _ => false,
     }
 }
 

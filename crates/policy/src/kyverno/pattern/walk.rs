@@ -1,6 +1,8 @@
 //! The walk over pattern and object.
 
-use super::{Anchor, Mismatch, metadata, scalar};
+use super::compile::{Member, Node, Object};
+use super::path::Path;
+use super::{Anchor, Mismatch, metadata};
 use crate::go::print::{sprint, type_name};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -31,12 +33,18 @@ struct Fault {
 }
 
 impl Fault {
-    fn new(kind: Kind, path: &str, message: String) -> Fault {
-        Fault { kind, path: path.to_owned(), message }
+    fn new(kind: Kind, path: &Path<'_>, message: String) -> Fault {
+        Fault { kind, path: path.to_string(), message }
     }
 
-    fn different(path: &str, message: String) -> Fault {
+    fn different(path: &Path<'_>, message: String) -> Fault {
         Fault::new(Kind::Difference, path, message)
+    }
+
+    /// A condition does not hold, because of another difference.
+    fn condition(self) -> Fault {
+        let message = format!("conditional anchor mismatch: {}", self.message);
+        Fault { kind: Kind::Condition, message, ..self }
     }
 
     fn skips(&self) -> bool {
@@ -44,7 +52,7 @@ impl Fault {
     }
 
     /// Several skipped parts as one.
-    fn skipped(path: &str, parts: &[Fault]) -> Fault {
+    fn skipped(path: &Path<'_>, parts: &[Fault]) -> Fault {
         let messages: Vec<&str> = parts.iter().map(|part| part.message.as_str()).collect();
         Fault::new(Kind::Skipped, path, messages.join("; "))
     }
@@ -52,16 +60,16 @@ impl Fault {
 
 type Outcome = Result<(), Fault>;
 
-/// Anchors of the pattern seen so far, and whether the object has their keys.
+/// Conditions and existence anchors of the pattern seen so far, and whether the object has their keys.
 type Seen = BTreeMap<String, bool>;
 
 struct Walk {
     seen: Seen,
 }
 
-pub(super) fn check(object: &Value, pattern: &Value) -> Result<(), Mismatch> {
+pub(super) fn check(object: &Value, pattern: &Node) -> Result<(), Mismatch> {
     let mut walk = Walk { seen: Seen::new() };
-    walk.element(object, pattern, "/").map_err(|fault| {
+    walk.element(object, pattern, &Path::ROOT).map_err(|fault| {
         let skip = fault.skips();
         let unclear = fault.kind != Kind::Negation && walk.misses_anchors();
         let path = if skip || unclear { String::new() } else { fault.path };
@@ -72,82 +80,77 @@ pub(super) fn check(object: &Value, pattern: &Value) -> Result<(), Mismatch> {
 impl Walk {
     /// Whether the object lacks a key that a condition or an existence anchor names.
     fn misses_anchors(&self) -> bool {
-        self.seen
-            .iter()
-            .any(|(key, found)| !found && !matches!(Anchor::parse(key), Some((Anchor::Negation, _)) | None))
+        self.seen.values().any(|found| !found)
     }
 
-    fn element(&mut self, value: &Value, pattern: &Value, path: &str) -> Outcome {
+    fn element(&mut self, value: &Value, pattern: &Node, path: &Path<'_>) -> Outcome {
         match (pattern, value) {
-            (Value::Object(pattern), Value::Object(object)) => {
+            (Node::Object(pattern), Value::Object(object)) => {
                 self.note_anchors(pattern, object);
                 self.object(object, pattern, path)
             }
-            (Value::Object(_), _) => Err(Fault::different(
+            (Node::Object(_), _) => Err(Fault::different(
                 path,
                 format!(
                     "pattern and resource have different structures. Path: {path}. Expected {}, found {}",
-                    type_name(pattern),
+                    type_of(pattern),
                     type_name(value)
                 ),
             )),
-            (Value::Array(pattern), Value::Array(list)) => self.list(list, pattern, path),
-            (Value::Array(_), _) => Err(Fault::different(
+            (Node::List(pattern), Value::Array(list)) => self.list(list, pattern, path),
+            (Node::List(_), _) => Err(Fault::different(
                 path,
                 format!(
                     "validation rule failed at path {path}, resource does not satisfy the expected overlay \
                      pattern"
                 ),
             )),
-            (pattern, Value::Array(list)) if list.iter().all(|value| scalar::matches(value, pattern)) => {
+            (Node::Scalar(pattern), Value::Array(list))
+                if list.iter().all(|value| pattern.matches(value)) =>
+            {
                 Ok(())
             }
-            (pattern, value) if !value.is_array() && scalar::matches(value, pattern) => Ok(()),
-            _ => Err(Fault::different(
+            (Node::Scalar(pattern), value) if !value.is_array() && pattern.matches(value) => Ok(()),
+            (Node::Scalar(pattern), value) => Err(Fault::different(
                 path,
                 format!(
                     "resource value '{}' does not match '{}' at path {path}",
                     sprint(value),
-                    sprint(pattern)
+                    sprint(pattern.written())
                 ),
             )),
         }
     }
 
-    fn note_anchors(&mut self, pattern: &Map<String, Value>, object: &Map<String, Value>) {
-        for key in pattern.keys() {
-            if let Some((Anchor::Condition | Anchor::Existence | Anchor::Negation, inner)) =
-                Anchor::parse(key)
-            {
-                let found = object.contains_key(inner);
-                if let Some(seen) = self.seen.get_mut(key) {
-                    *seen |= found;
-                } else {
-                    self.seen.insert(key.clone(), found);
-                }
+    fn note_anchors(&mut self, pattern: &Object, object: &Map<String, Value>) {
+        for member in &pattern.first {
+            if !matches!(member.anchor, Some(Anchor::Condition | Anchor::Existence)) {
+                continue;
+            }
+            let found = object.contains_key(member.name());
+            match self.seen.get_mut(&*member.key) {
+                Some(seen) => *seen |= found,
+                None => drop(self.seen.insert(member.key.to_string(), found)),
             }
         }
     }
 
     /// Anchors first, then the other keys.
-    fn object(&mut self, object: &Map<String, Value>, pattern: &Map<String, Value>, path: &str) -> Outcome {
-        let pattern = metadata::expand(pattern, object);
-        self.anchors(object, &pattern, path)?;
-        for (key, value) in in_order(&pattern) {
-            self.member(object, key, value, path)?;
-        }
-        Ok(())
+    fn object(&mut self, object: &Map<String, Value>, pattern: &Object, path: &Path<'_>) -> Outcome {
+        let expanded = pattern.wild.as_deref().and_then(|written| metadata::expand(written, object));
+        let expanded = expanded.map(|expanded| Object::new(&expanded));
+        let pattern = expanded.as_ref().unwrap_or(pattern);
+        self.anchors(object, pattern, path)?;
+        pattern.rest.iter().try_for_each(|member| self.member(object, member, path))
     }
 
-    fn anchors(&mut self, object: &Map<String, Value>, pattern: &Map<String, Value>, path: &str) -> Outcome {
+    fn anchors(&mut self, object: &Map<String, Value>, pattern: &Object, path: &Path<'_>) -> Outcome {
         let mut skipped: Vec<Fault> = Vec::new();
         let mut applied = false;
         // Skipped by an anchor of this object itself, not by something further down.
         let own = |skipped: &[Fault]| skipped.iter().any(|fault| fault.kind != Kind::Skipped);
-        let mut keys: Vec<_> = pattern.iter().filter(|(key, _)| is_first(key)).collect();
-        keys.sort_by_key(|(key, _)| key.as_str());
-        for (key, value) in keys {
-            match self.member(object, key, value, path) {
+        for member in &pattern.first {
+            match self.member(object, member, path) {
                 Ok(()) => applied = true,
                 Err(fault) if fault.skips() => skipped.push(fault),
                 Err(_) if own(&skipped) => {}
@@ -161,16 +164,17 @@ impl Walk {
     }
 
     /// One key of a pattern, with or without anchor.
-    fn member(&mut self, object: &Map<String, Value>, key: &str, pattern: &Value, path: &str) -> Outcome {
-        let (anchor, name) = match Anchor::parse(key) {
-            None | Some((Anchor::AddIfNotPresent, _)) => return self.plain(object, key, pattern, path),
-            Some(parsed) => parsed,
+    fn member(&mut self, object: &Map<String, Value>, member: &Member, path: &Path<'_>) -> Outcome {
+        let name = member.name();
+        let (below, found) = (path.key(name), object.get(name));
+        let Some(anchor) = member.anchor else {
+            return self.plain(found.unwrap_or(&NULL), member, path, &below);
         };
-        let below = format!("{path}{name}/");
-        let Some(value) = object.get(name) else {
+        let Some(value) = found else {
             return match anchor {
                 Anchor::Condition => {
-                    Err(condition(&below, "conditional anchor key doesn't exist in the resource"))
+                    let message = "conditional anchor key doesn't exist in the resource".to_owned();
+                    Err(Fault::different(&below, message).condition())
                 }
                 _ => Ok(()),
             };
@@ -181,30 +185,26 @@ impl Walk {
                 &below,
                 format!("negation anchor matched in resource: {below} is not allowed"),
             )),
-            Anchor::Existence => self.existence(value, pattern, &below),
-            Anchor::Condition => {
-                self.element(value, pattern, &below).map_err(|fault| condition(&fault.path, &fault.message))
-            }
-            Anchor::Global => self.element(value, pattern, &below).map_err(|fault| {
-                Fault::new(Kind::Global, &fault.path, format!("global anchor mismatch: {}", fault.message))
+            Anchor::Existence => self.existence(value, &member.value, &below),
+            Anchor::Condition => self.element(value, &member.value, &below).map_err(Fault::condition),
+            Anchor::Global => self.element(value, &member.value, &below).map_err(|fault| {
+                let message = format!("global anchor mismatch: {}", fault.message);
+                Fault { kind: Kind::Global, message, ..fault }
             }),
-            Anchor::Equality | Anchor::AddIfNotPresent => self.element(value, pattern, &below),
+            Anchor::Equality | Anchor::AddIfNotPresent => self.element(value, &member.value, &below),
         }
     }
 
-    fn plain(&mut self, object: &Map<String, Value>, key: &str, pattern: &Value, path: &str) -> Outcome {
-        let value = object.get(key).unwrap_or(&NULL);
-        if pattern.as_str() != Some("*") {
-            return self.element(value, pattern, &format!("{path}{key}/"));
+    fn plain(&mut self, value: &Value, member: &Member, path: &Path<'_>, below: &Path<'_>) -> Outcome {
+        match (member.anything, value) {
+            (true, Value::Null) => Err(Fault::different(path, format!("{path}/{} not found", member.key))),
+            (true, _) => Ok(()),
+            (false, value) => self.element(value, &member.value, below),
         }
-        if value.is_null() {
-            return Err(Fault::different(path, format!("{path}/{key} not found")));
-        }
-        Ok(())
     }
 
     /// Each object of the pattern's list must match one element.
-    fn existence(&mut self, value: &Value, pattern: &Value, path: &str) -> Outcome {
+    fn existence(&mut self, value: &Value, pattern: &Node, path: &Path<'_>) -> Outcome {
         let Value::Array(list) = value else {
             return Err(Fault::different(
                 path,
@@ -218,20 +218,20 @@ impl Walk {
         let invalid = |must: &str| {
             Fault::different(
                 path,
-                format!("invalid pattern type {}: Pattern has to be {must}", type_name(pattern)),
+                format!("invalid pattern type {}: Pattern has to be {must}", type_of(pattern)),
             )
         };
-        let Value::Array(patterns) = pattern else {
+        let Node::List(patterns) = pattern else {
             return Err(invalid("of list to compare against resource"));
         };
         for wanted in patterns {
-            if !wanted.is_object() {
+            if !matches!(wanted, Node::Object(_)) {
                 return Err(invalid("of type map to compare against items in resource"));
             }
             let found = list
                 .iter()
                 .enumerate()
-                .any(|(index, value)| self.element(value, wanted, &format!("{path}{index}/")).is_ok());
+                .any(|(index, value)| self.element(value, wanted, &path.index(index)).is_ok());
             if !found {
                 return Err(Fault::different(
                     path,
@@ -242,45 +242,41 @@ impl Walk {
         Ok(())
     }
 
-    fn list(&mut self, list: &[Value], pattern: &[Value], path: &str) -> Outcome {
+    fn list(&mut self, list: &[Value], pattern: &[Node], path: &Path<'_>) -> Outcome {
         let Some(first) = pattern.first() else {
             return Err(Fault::different(path, "pattern Array empty".to_owned()));
         };
         match first {
-            Value::Object(_) => self.each(list.iter().map(|value| (value, first)), path),
-            Value::Array(_) => {
+            Node::Object(_) => self.each(list.iter().map(|value| (value, first)), path),
+            Node::List(_) => {
                 if list.len() < pattern.len() {
-                    return Err(Fault::different(
-                        "",
-                        format!(
-                            "validate Array failed, array length mismatch, resource Array len is {} and \
-                             pattern Array len is {}",
-                            list.len(),
-                            pattern.len()
-                        ),
-                    ));
+                    let message = format!(
+                        "validate Array failed, array length mismatch, resource Array len is {} and pattern \
+                         Array len is {}",
+                        list.len(),
+                        pattern.len()
+                    );
+                    return Err(Fault { kind: Kind::Difference, path: String::new(), message });
                 }
                 self.each(list.iter().zip(pattern), path)
             }
-            _ => match list.iter().find(|value| !scalar::matches(value, first)) {
-                None => Ok(()),
-                Some(_) => Err(Fault::different(
-                    path,
-                    format!(
-                        "resource value '{}' does not match '{}' at path {path}",
-                        sprint(&Value::Array(list.to_vec())),
-                        sprint(first)
-                    ),
-                )),
-            },
+            Node::Scalar(first) if list.iter().all(|value| first.matches(value)) => Ok(()),
+            Node::Scalar(first) => Err(Fault::different(
+                path,
+                format!(
+                    "resource value '{}' does not match '{}' at path {path}",
+                    sprint(&Value::Array(list.to_vec())),
+                    sprint(first.written())
+                ),
+            )),
         }
     }
 
     /// Elements that are skipped do not count, unless all are.
-    fn each<'v>(&mut self, pairs: impl Iterator<Item = (&'v Value, &'v Value)>, path: &str) -> Outcome {
+    fn each<'v>(&mut self, pairs: impl Iterator<Item = (&'v Value, &'v Node)>, path: &Path<'_>) -> Outcome {
         let (mut skipped, mut applied) = (Vec::new(), false);
         for (index, (value, pattern)) in pairs.enumerate() {
-            match self.element(value, pattern, &format!("{path}{index}/")) {
+            match self.element(value, pattern, &path.index(index)) {
                 Ok(()) => applied = true,
                 Err(fault) if fault.skips() => skipped.push(fault),
                 Err(fault) => return Err(fault),
@@ -290,40 +286,11 @@ impl Walk {
     }
 }
 
-fn condition(path: &str, message: &str) -> Fault {
-    Fault::new(Kind::Condition, path, format!("conditional anchor mismatch: {message}"))
-}
-
-/// Whether a key is evaluated before the others.
-fn is_first(key: &str) -> bool {
-    matches!(
-        Anchor::parse(key),
-        Some((Anchor::Condition | Anchor::Existence | Anchor::Equality | Anchor::Negation, _))
-    )
-}
-
-/// The other keys: those with a global anchor or an anchor below them first, from last to first by name, then the rest
-/// by name.
-fn in_order(pattern: &Map<String, Value>) -> Vec<(&str, &Value)> {
-    let mut rest: Vec<_> =
-        pattern.iter().filter(|(key, _)| !is_first(key)).map(|(key, value)| (key.as_str(), value)).collect();
-    rest.sort_by_key(|(key, _)| *key);
-    let (mut first, last): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(key, value)| {
-        matches!(Anchor::parse(key), Some((Anchor::Global, _))) || has_anchors(value)
-    });
-    first.reverse();
-    first.extend(last);
-    first
-}
-
-/// Whether a pattern has an anchor anywhere.
-fn has_anchors(pattern: &Value) -> bool {
+/// Go's name for what a pattern is.
+fn type_of(pattern: &Node) -> &'static str {
     match pattern {
-        Value::Object(map) => map.iter().any(|(key, value)| {
-            matches!(Anchor::parse(key), Some((anchor, _)) if anchor != Anchor::AddIfNotPresent)
-                || has_anchors(value)
-        }),
-        Value::Array(values) => values.iter().any(has_anchors),
-        _ => false,
+        Node::Object(_) => "map[string]interface {}",
+        Node::List(_) => "[]interface {}",
+        Node::Scalar(scalar) => type_name(scalar.written()),
     }
 }

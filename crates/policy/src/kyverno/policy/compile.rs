@@ -48,10 +48,12 @@ pub(super) fn policy(document: &Value, quirks: Quirks, asked: bool) -> Result<Po
     let generated = autogen::generate(rules, annotation);
     let mut errors = Vec::new();
     let settings = Settings::parse(&spec, &mut errors);
+    let name = text("/metadata/name");
     let mut policy = Policy {
         quirks,
         settings,
-        name: text("/metadata/name").to_owned(),
+        key: if namespace.is_empty() { name.into() } else { format!("{namespace}/{name}").into() },
+        name: name.to_owned(),
         namespace: namespace.to_owned(),
         scored: text("/metadata/annotations/policies.kyverno.io~1scored") != "false",
         one: spec.get("applyRules").and_then(Value::as_str) == Some("One"),
@@ -67,7 +69,7 @@ pub(super) fn policy(document: &Value, quirks: Quirks, asked: bool) -> Result<Po
         match rule(value, &format!("spec.rules[{index}]")) {
             Ok(Ok(rule)) if webhook => {
                 let what = "webhookConfiguration.matchConditions".to_owned();
-                policy.unsupported.push(Unsupported { rule: rule.name, what });
+                policy.unsupported.push(Unsupported { rule: rule.name.to_string(), what });
             }
             Ok(Ok(rule)) => policy.rules.push(rule),
             Ok(Err(unsupported)) => policy.unsupported.push(unsupported),
@@ -168,7 +170,7 @@ fn rule(value: &Value, path: &str) -> Found<Result<Rule, Unsupported>> {
     };
     let matching = block("match")?.ok_or_else(|| wrong(format!("{path}.match"), "missing"))?;
     Ok(Ok(Rule {
-        name: name.to_owned(),
+        name: name.into(),
         path: path.to_owned(),
         matching,
         exclude: block("exclude")?,
@@ -262,9 +264,9 @@ fn check(map: &Map<String, Value>, path: &str, nesting: usize) -> Found<Check> {
     let value = map.get(name).unwrap_or(&Value::Null);
     let path = format!("{path}.{name}");
     match (name, value) {
-        ("pattern", value) => Ok(Check::Pattern(Template::new(value.clone()))),
+        ("pattern", value) => Ok(Check::Pattern(Template::new(value))),
         ("anyPattern", Value::Array(patterns)) => {
-            Ok(Check::AnyPattern(patterns.iter().cloned().map(Template::new).collect()))
+            Ok(Check::AnyPattern(patterns.iter().map(Template::new).collect()))
         }
         ("deny", Value::Object(deny)) => conditions(deny, "conditions", &path).map(Check::Deny),
         ("foreach", Value::Array(loops)) if nesting < MAX_NESTING => {

@@ -119,7 +119,8 @@ impl<'a> Evaluation<'a> {
             Detail::Report => properties(&self.rule.settings.report_properties, &mut scope),
         };
         let Found { status, message, exceptions, standard } = found;
-        let result = RuleResult { policy: self.policy.key(), rule: self.rule.name.clone(), status, message };
+        let (policy, rule) = (self.policy.key.clone(), self.rule.name.clone());
+        let result = RuleResult { policy, rule, status, message };
         Some(RuleReport { result, exceptions, properties, standard })
     }
 
@@ -151,8 +152,8 @@ impl<'a> Evaluation<'a> {
         if all.is_empty() {
             return Vec::new();
         }
-        let (policy, rule) = (self.policy.key(), self.rule.name.as_str());
-        let applies = |exception: &&Exception| exception.applies(&policy, rule, &self.target, scope);
+        let (policy, rule) = (self.policy.key(), &*self.rule.name);
+        let applies = |exception: &&Exception| exception.applies(policy, rule, &self.target, scope);
         let mut exceptions: Vec<&Exception> = all.iter().filter(applies).collect();
         if !self.quirks.on(Quirk::OrderLost) {
             exceptions.sort_by_key(|exception| exception.key());

@@ -25,7 +25,7 @@ impl Policy {
             let Body::PodSecurity(standard) = &rule.body else { continue };
             all.extend(pod_security::touched(standard).into_iter().map(|(quirk, path)| Touched {
                 quirk,
-                rule: rule.name.clone(),
+                rule: rule.name.to_string(),
                 path: format!("{}.validate.podSecurity.{path}", rule.path),
             }));
         }

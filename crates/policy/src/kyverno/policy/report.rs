@@ -116,7 +116,7 @@ impl Policy {
     /// What a failure of a rule leads to for an object of a namespace, whose labels are an object or null. A name that
     /// no rule has gets the policy's own action.
     pub fn action(&self, rule: &str, namespace: &str, labels: &Value) -> Action {
-        let named = self.all_rules().find(|known| known.name == rule).or(self.rules.first());
+        let named = self.all_rules().find(|known| *known.name == *rule).or(self.rules.first());
         named.map_or(self.settings.action, |rule| rule.settings.action(&self.settings, namespace, labels))
     }
 

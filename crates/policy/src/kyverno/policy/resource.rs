@@ -4,20 +4,42 @@ use super::evaluate::Outcome;
 use super::{Check, ForEach, Rule, Status, Template};
 use crate::jmespath::Slot;
 use crate::kyverno::conditions::{Conditions, join};
-use crate::kyverno::pattern::{self, Mismatch};
+use crate::kyverno::pattern::{Mismatch, Pattern};
 use crate::kyverno::scope::Scope;
 use crate::kyverno::variables::{Data, SubstitutionError, changes, substitute, substitute_text};
 use serde_json::Value;
-use std::borrow::Cow;
+use std::ops::Deref;
+
+/// A pattern whose variables have been replaced.
+enum Ready<'t> {
+    Fixed(&'t Pattern),
+    Now(Pattern),
+}
+
+impl Deref for Ready<'_> {
+    type Target = Pattern;
+
+    fn deref(&self) -> &Pattern {
+        match self {
+            Ready::Fixed(pattern) => pattern,
+            Ready::Now(pattern) => pattern,
+        }
+    }
+}
 
 impl Template {
-    pub(super) fn new(document: Value) -> Template {
-        Template { changes: changes(&document), document }
+    pub(super) fn new(document: &Value) -> Template {
+        match changes(document) {
+            true => Template::Variable(document.clone()),
+            false => Template::Fixed(Pattern::new(document)),
+        }
     }
 
-    /// The document with its variables replaced; borrowed where it has none.
-    fn substituted(&self, scope: &mut Scope<'_>) -> Result<Cow<'_, Value>, SubstitutionError> {
-        if self.changes { substitute(&self.document, scope) } else { Ok(Cow::Borrowed(&self.document)) }
+    fn substituted(&self, scope: &mut Scope<'_>) -> Result<Ready<'_>, SubstitutionError> {
+        match self {
+            Template::Fixed(pattern) => Ok(Ready::Fixed(pattern)),
+            Template::Variable(document) => Ok(Ready::Now(Pattern::new(&*substitute(document, scope)?))),
+        }
     }
 }
 
@@ -76,9 +98,9 @@ impl Checker<'_> {
         }
     }
 
-    fn pattern(&self, object: &Value, pattern: &Value, scope: &mut Scope<'_>) -> (Status, String) {
-        match pattern::check(object, pattern) {
-            Ok(()) => (Status::Pass, format!("validation rule '{}' passed.", self.rule.name)),
+    fn pattern(&self, object: &Value, pattern: &Pattern, scope: &mut Scope<'_>) -> (Status, String) {
+        match pattern.check(object) {
+            Ok(()) => (Status::Pass, passed(&self.rule.name)),
             Err(mismatch) if mismatch.skip => (Status::Skip, mismatch.message),
             Err(mismatch) => {
                 let status = if mismatch.path.is_empty() { Status::Error } else { Status::Fail };
@@ -111,11 +133,11 @@ impl Checker<'_> {
         }
     }
 
-    fn any_pattern(&self, object: &Value, patterns: &[Cow<'_, Value>]) -> (Status, String) {
+    fn any_pattern(&self, object: &Value, patterns: &[Ready<'_>]) -> (Status, String) {
         let name = &self.rule.name;
         let (mut skipped, mut failed) = (Vec::new(), Vec::new());
         for (index, pattern) in patterns.iter().enumerate() {
-            match pattern::check(object, pattern) {
+            match pattern.check(object) {
                 Ok(()) => {
                     return (Status::Pass, format!("validation rule '{name}' anyPattern[{index}] passed."));
                 }
@@ -142,7 +164,7 @@ impl Checker<'_> {
         let name = &self.rule.name;
         match conditions.evaluate(scope) {
             Err(error) => (Status::Error, format!("failed to check deny conditions: {error}")),
-            Ok(verdict) if !verdict.holds => (Status::Pass, format!("validation rule '{name}' passed.")),
+            Ok(verdict) if !verdict.holds => (Status::Pass, passed(name)),
             Ok(verdict) => {
                 let message = join(&[&self.rule.message, &verdict.message], "; ");
                 if message.is_empty() {
@@ -230,4 +252,8 @@ impl Checker<'_> {
         }
         Ok(applied)
     }
+}
+
+fn passed(rule: &str) -> String {
+    ["validation rule '", rule, "' passed."].concat()
 }

@@ -30,7 +30,7 @@ fn evaluate(policy: &Value, request: &Request<'_>) -> Vec<(String, Status, Strin
         exceptions: request.exceptions,
         ..Input::created(request.object, &Offline)
     });
-    results.into_iter().map(|result| (result.rule, result.status, result.message)).collect()
+    results.into_iter().map(|result| (result.rule.to_string(), result.status, result.message)).collect()
 }
 
 fn created(policy: &Value, object: &Value) -> Vec<(String, Status, String)> {

@@ -102,6 +102,14 @@ pub(super) fn inner(variable: &str) -> (String, bool) {
     }
 }
 
+/// The expression of a text that is one variable and nothing else. Not `@`, whose meaning depends on the place, and no
+/// text with references.
+pub(super) fn only(text: &str) -> Option<String> {
+    let is_one = variable_length(text) == Some(text.len()) && !text.contains("$(");
+    let (expression, _) = is_one.then(|| inner(text))?;
+    (expression != "@").then_some(expression)
+}
+
 /// Whether a string of this text would be changed by substitution, escapes included.
 fn text_changes(text: &str) -> bool {
     text.contains("{{") || text.contains("$(")

@@ -39,6 +39,11 @@ fn document() -> Document {
     }))
 }
 
+/// What a document becomes that was looked at before.
+fn prepared(written: Value, mut about: Document) -> Result<Value, SubstitutionError> {
+    super::Document::new(written).substituted(&mut about).map(Cow::into_owned)
+}
+
 #[test]
 fn replaces_as_kyverno() {
     let cases = [
@@ -70,6 +75,7 @@ fn replaces_as_kyverno() {
     for (given, expected) in cases {
         let result = substitute(&given, &mut document()).map(Cow::into_owned);
         assert_eq!(result, Ok(expected), "{given}");
+        assert_eq!(prepared(given.clone(), document()), result, "{given}");
     }
 }
 
@@ -125,6 +131,7 @@ fn references_are_places_of_the_same_document() {
     for (given, expected) in cases {
         let result = substitute(&given, &mut document()).map(Cow::into_owned);
         assert_eq!(result, Ok(expected), "{given}");
+        assert_eq!(prepared(given.clone(), document()), result, "{given}");
     }
 }
 
@@ -152,8 +159,17 @@ fn finds_expressions_before_they_are_needed() {
 
 proptest! {
     #[test]
-    fn never_panics(text in "([{}$()\\\\ ./@a|`-]|request.object.(name|loop|nested|whole)|\\PC){0,40}") {
-        let _ = substitute(&json!({"a": [text.clone()], (text): 1}), &mut document());
+    fn never_panics(
+        text in "([{}$()\\\\ ./@a|`-]|request.object.(name|loop|nested|whole)|\\PC){0,40}\
+                 |\\{\\{[ -]{0,2}(@|`\\{|\\{|request.object.(name|loop|nested|whole|missing))[ -]{0,2}\\}\\}"
+    ) {
+        let _ = substitute(&json!({"a": [text.clone()], (text.clone()): 1}), &mut document());
+        for operation in ["CREATE", "DELETE"] {
+            let mut about = document();
+            about.0["request"]["operation"] = json!(operation);
+            let found = substitute(&json!(text), &mut about).map(Cow::into_owned);
+            prop_assert_eq!(prepared(json!(text), about), found);
+        }
     }
 
     #[test]
