@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::{http1, http2};
+use hyper::http::request::Parts;
 use hyper::{Request, Response, body::Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ClientConfig;
@@ -58,10 +59,15 @@ enum Sender {
 }
 
 impl Target {
-    fn request(&self) -> Result<Request<Full<Bytes>>> {
+    /// What every request of a client begins with.
+    fn head(&self) -> Result<Parts> {
         let uri = format!("https://{}{}", self.address, self.path);
         let request = Request::post(uri).header("host", self.address.to_string());
-        Ok(request.header("content-type", "application/json").body(Full::new(self.body.clone()))?)
+        Ok(request.header("content-type", "application/json").body(())?.into_parts().0)
+    }
+
+    fn request(&self, head: &Parts) -> Request<Full<Bytes>> {
+        Request::from_parts(head.clone(), Full::new(self.body.clone()))
     }
 
     async fn connect(&self, protocol: Protocol) -> Result<TlsStream<TcpStream>> {
@@ -99,7 +105,7 @@ impl Target {
     /// One request, and its answer.
     pub(crate) async fn once(&self) -> Result<String> {
         let mut sender = self.senders(Protocol::Http1, 1).await?.pop().context("no client")?;
-        let answer = sender.send(self.request()?).await?;
+        let answer = sender.send(self.request(&self.head()?)).await?;
         Ok(String::from_utf8_lossy(&answer.into_body().collect().await?.to_bytes()).into_owned())
     }
 
@@ -129,8 +135,9 @@ impl Target {
         for (number, mut sender) in self.senders(Protocol::Http2, clients).await?.into_iter().enumerate() {
             let (target, own) = (self.clone(), (count + number) / clients);
             running.spawn(async move {
+                let head = target.head()?;
                 for _ in 0..own {
-                    target.answered(&mut sender).await?;
+                    target.answered(&mut sender, &head).await?;
                 }
                 anyhow::Ok(())
             });
@@ -142,8 +149,8 @@ impl Target {
     }
 
     /// Sends one request and looks at its answer.
-    async fn answered(&self, sender: &mut Sender) -> Result<()> {
-        let answer = sender.send(self.request()?).await?;
+    async fn answered(&self, sender: &mut Sender, head: &Parts) -> Result<()> {
+        let answer = sender.send(self.request(head)).await?;
         let status = answer.status();
         let body = answer.into_body().collect().await?.to_bytes();
         if !status.is_success() || !contains(&body, self.wanted.as_bytes()) {
@@ -153,13 +160,13 @@ impl Target {
     }
 
     async fn client(self, mut sender: Sender, begin: Instant, end: Instant) -> Result<Vec<Duration>> {
-        let mut times = Vec::new();
+        let (mut times, head) = (Vec::new(), self.head()?);
         loop {
             let sent = Instant::now();
             if sent >= end {
                 return Ok(times);
             }
-            self.answered(&mut sender).await?;
+            self.answered(&mut sender, &head).await?;
             if sent >= begin {
                 times.push(sent.elapsed());
             }

@@ -55,7 +55,6 @@ pub(crate) fn scanned(set: Set) -> Vec<Value> {
     let mut policies = set.policies();
     for policy in &mut policies {
         policy["spec"]["validationFailureAction"] = "Audit".into();
-        policy["spec"]["background"] = true.into();
     }
     policies
 }
@@ -73,7 +72,6 @@ pub(crate) fn many(count: usize) -> Vec<Value> {
 
 fn enforced(mut policy: Value) -> Value {
     policy["spec"]["validationFailureAction"] = "Enforce".into();
-    policy["spec"]["background"] = false.into();
     policy
 }
 
@@ -112,9 +110,11 @@ fn with_environment(environment: &[Value]) -> Value {
     })
 }
 
-/// The pod as the API server sends it. Of a real request both tell what they found in reports and Events, of a dry run
+/// The pod as the API server sends it, with the unique name that it has then. Of a real request both tell what they found in reports and Events, of a dry run
 /// neither does.
 pub(crate) fn review(pod: &Value, dry_run: bool) -> Bytes {
+    let mut pod = pod.clone();
+    pod["metadata"]["uid"] = "6e1d2c0a-8a3f-4f5b-9c61-0b7f4f0f6a11".into();
     let kind = json!({"group": "", "version": "v1", "kind": "Pod"});
     let resource = json!({"group": "", "version": "v1", "resource": "pods"});
     let review = json!({

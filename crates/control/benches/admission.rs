@@ -42,6 +42,7 @@ fn main() {
         let router = webhooks(&policies);
         let told = format!("pod, {count} policies");
         runtime.block_on(measure(&told, &router, "/validate/policies/fail", &pod));
+        together(&told, &router, "/validate/policies/fail", &pod);
     }
     let router = webhooks(&library);
     let other = review(
@@ -58,9 +59,7 @@ async fn measure(told: &str, router: &Router, path: &str, body: &Bytes) {
     let mut times = Vec::with_capacity(ROUNDS);
     let began = Instant::now();
     for round in 0..ROUNDS + 200 {
-        let request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
-        let request = request.header(header::CONTENT_LENGTH, body.len());
-        let request = request.body(Body::from(body.clone())).unwrap();
+        let request = request(path, body);
         let start = Instant::now();
         let response = router.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), 200);
@@ -82,6 +81,33 @@ async fn measure(told: &str, router: &Router, path: &str, body: &Bytes) {
         at(990),
         at(999)
     );
+}
+
+/// The same on every processor at once: what threads share, they wait for.
+fn together(told: &str, router: &Router, path: &str, body: &Bytes) {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(async {
+                    for _ in 0..ROUNDS {
+                        let response = router.clone().oneshot(request(path, body)).await.unwrap();
+                        assert_eq!(response.status(), 200);
+                    }
+                });
+            });
+        }
+    });
+    let rate = (ROUNDS * threads) as f64 / began.elapsed().as_secs_f64();
+    println!("{told:32} {rate:8.0}/s on {threads} threads");
+}
+
+fn request(path: &str, body: &Bytes) -> Request<Body> {
+    let request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
+    let request = request.header(header::CONTENT_LENGTH, body.len());
+    request.body(Body::from(body.clone())).unwrap()
 }
 
 fn micros(time: Duration) -> f64 {

@@ -147,9 +147,7 @@ impl Background {
 
     /// What the scan cannot find out about an object that got in.
     fn admitted(&self, observed: &Observed) -> Option<Results> {
-        let stored = matches!(observed.operation.as_str(), "CREATE" | "UPDATE");
-        let blocked = observed.policies.iter().any(|outcome| outcome.blocked);
-        if !stored || blocked || observed.subject.uid.is_empty() {
+        if !observed.got_in() {
             return None;
         }
         let snapshot = self.live.snapshot();

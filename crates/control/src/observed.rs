@@ -109,9 +109,17 @@ impl Observed {
             let failed = matches!(report.result.status, Status::Fail | Status::Warn | Status::Error);
             failed || !report.exceptions.is_empty()
         };
-        let of_policy =
-            |one: &PolicyOutcome| !one.scanned || one.rules.iter().any(|(report, _)| told(report));
+        let reported = self.got_in();
+        let of_policy = |one: &PolicyOutcome| {
+            (reported && !one.scanned) || one.rules.iter().any(|(report, _)| told(report))
+        };
         self.policies.iter().any(of_policy)
+    }
+
+    /// Whether a request stored the object, so that there can be a report about it.
+    pub(crate) fn got_in(&self) -> bool {
+        let stored = matches!(self.operation.as_str(), "CREATE" | "UPDATE");
+        stored && !self.subject.uid.is_empty() && !self.policies.iter().any(|outcome| outcome.blocked)
     }
 }
 
@@ -153,7 +161,7 @@ mod tests {
             scanned,
         };
         Observed {
-            subject: Subject::of(&Value::Null),
+            subject: Subject::of(&serde_json::json!({"kind": "Pod", "metadata": {"name": "a", "uid": "u"}})),
             process: Process::Admission,
             operation: "CREATE".into(),
             policies: vec![outcome],
@@ -172,6 +180,9 @@ mod tests {
             (observed(Status::Fail, &[], true), true),
             (observed(Status::Error, &[], true), true),
             (observed(Status::Pass, &[], false), true),
+            // Nothing was stored that a report could be about.
+            (Observed { operation: "DELETE".into(), ..observed(Status::Pass, &[], false) }, false),
+            (Observed { subject: Subject::of(&Value::Null), ..observed(Status::Pass, &[], false) }, false),
         ];
         for (observed, expected) in table {
             assert!(news.tell(observed.clone()) && all.tell(observed.clone()));

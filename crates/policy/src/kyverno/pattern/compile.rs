@@ -14,17 +14,17 @@ use std::ops::Range;
 #[derive(Debug)]
 pub(super) enum Node {
     Object(Object),
-    List(Vec<Node>),
-    Scalar(Scalar),
+    List(Box<[Node]>),
+    Scalar(Box<Scalar>),
 }
 
 /// An object of a pattern.
 #[derive(Debug, Default)]
 pub(super) struct Object {
     /// What is looked at first, by name: conditions, negations, and what applies if it is there.
-    pub(super) first: Vec<Member>,
+    pub(super) first: Box<[Member]>,
     /// The others: those with a global anchor or an anchor below them, from last to first by name, then the rest by name.
-    pub(super) rest: Vec<Member>,
+    pub(super) rest: Box<[Member]>,
     /// The object as it is written, if names of labels or annotations in it stand for others.
     pub(super) wild: Option<Box<Map<String, Value>>>,
 }
@@ -48,7 +48,7 @@ impl Node {
         match pattern {
             Value::Object(map) => Node::Object(Object::new(map)),
             Value::Array(values) => Node::List(values.iter().map(Node::new).collect()),
-            scalar => Node::Scalar(Scalar::new(scalar)),
+            scalar => Node::Scalar(Box::new(Scalar::new(scalar))),
         }
     }
 
@@ -75,7 +75,7 @@ impl Object {
         let (mut ahead, last): (Vec<_>, Vec<_>) = rest.into_iter().partition(goes_ahead);
         ahead.reverse();
         ahead.extend(last);
-        Object { first, rest: ahead, wild }
+        Object { first: first.into(), rest: ahead.into(), wild }
     }
 }
 

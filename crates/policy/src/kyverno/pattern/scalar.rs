@@ -14,8 +14,16 @@ use std::cmp::Ordering;
 #[derive(Debug)]
 pub(super) struct Scalar {
     written: Value,
-    /// Of a text, what `|` separates, each made of what `&` joins.
-    alternatives: Vec<Vec<Test>>,
+    /// Of a text.
+    text: Text,
+}
+
+/// What a text asks for. Clusters have thousands of them, most of one condition.
+#[derive(Debug)]
+enum Text {
+    One(Test),
+    /// What `|` separates, each made of what `&` joins.
+    Alternatives(Box<[Box<[Test]>]>),
 }
 
 /// One condition of a text.
@@ -23,9 +31,9 @@ pub(super) struct Scalar {
 enum Test {
     Compare(Operator, Operand),
     /// `a-b`
-    Within(Operand, Operand),
+    Within(Box<[Operand; 2]>),
     /// `a!-b`
-    Outside(Operand, Operand),
+    Outside(Box<[Operand; 2]>),
     /// An operator of a range without one.
     Never,
 }
@@ -34,6 +42,12 @@ enum Test {
 #[derive(Debug)]
 struct Operand {
     text: Box<str>,
+    /// If it is one.
+    measure: Option<Box<Measure>>,
+}
+
+#[derive(Debug)]
+struct Measure {
     duration: Option<Duration>,
     quantity: Option<Quantity>,
 }
@@ -58,11 +72,7 @@ pub fn matches(value: &Value, pattern: &Value) -> bool {
 impl Scalar {
     /// Reads a part of a pattern that is no object and no list.
     pub(super) fn new(pattern: &Value) -> Scalar {
-        let tests = |alternative: &str| {
-            alternative.trim_matches(' ').split('&').map(|one| Test::new(one.trim_matches(' '))).collect()
-        };
-        let text = pattern.as_str().map(|text| text.split('|').map(tests).collect());
-        Scalar { written: pattern.clone(), alternatives: text.unwrap_or_default() }
+        Scalar { written: pattern.clone(), text: Text::new(pattern.as_str().unwrap_or_default()) }
     }
 
     pub(super) fn written(&self) -> &Value {
@@ -73,11 +83,27 @@ impl Scalar {
         match &self.written {
             Value::Number(number) => equals_number(value, number),
             Value::Null => is_zero(value),
-            Value::String(pattern) => {
-                value.as_str() == Some(pattern)
-                    || self.alternatives.iter().any(|all| all.iter().all(|test| test.holds(value)))
-            }
+            Value::String(pattern) => value.as_str() == Some(pattern) || self.text.holds(value),
             written => value == written,
+        }
+    }
+}
+
+impl Text {
+    fn new(text: &str) -> Text {
+        let tests = |alternative: &str| -> Vec<Test> {
+            alternative.trim_matches(' ').split('&').map(|one| Test::new(one.trim_matches(' '))).collect()
+        };
+        if !text.contains(['|', '&']) {
+            return Text::One(Test::new(text.trim_matches(' ')));
+        }
+        Text::Alternatives(text.split('|').map(|one| tests(one).into_boxed_slice()).collect())
+    }
+
+    fn holds(&self, value: &Value) -> bool {
+        match self {
+            Text::One(test) => test.holds(value),
+            Text::Alternatives(any) => any.iter().any(|all| all.iter().all(|test| test.holds(value))),
         }
     }
 }
@@ -87,13 +113,11 @@ impl Test {
     fn new(condition: &str) -> Test {
         let operator = Operator::of(condition);
         let ends = |separator| {
-            range(condition, separator).map(|(left, right)| (Operand::new(left), Operand::new(right)))
+            range(condition, separator).map(|(low, high)| Box::new([Operand::new(low), Operand::new(high)]))
         };
         match operator {
-            Operator::InRange => ends("-").map_or(Test::Never, |(left, right)| Test::Within(left, right)),
-            Operator::NotInRange => {
-                ends("!-").map_or(Test::Never, |(left, right)| Test::Outside(left, right))
-            }
+            Operator::InRange => ends("-").map_or(Test::Never, Test::Within),
+            Operator::NotInRange => ends("!-").map_or(Test::Never, Test::Outside),
             _ => Test::Compare(operator, Operand::new(condition[operator.as_str().len()..].trim())),
         }
     }
@@ -101,11 +125,13 @@ impl Test {
     fn holds(&self, value: &Value) -> bool {
         match self {
             Test::Compare(operator, operand) => operand.compare(value, *operator),
-            Test::Within(left, right) => {
-                left.compare(value, Operator::MoreEqual) && right.compare(value, Operator::LessEqual)
+            Test::Within(ends) => {
+                let [low, high] = &**ends;
+                low.compare(value, Operator::MoreEqual) && high.compare(value, Operator::LessEqual)
             }
-            Test::Outside(left, right) => {
-                left.compare(value, Operator::Less) || right.compare(value, Operator::More)
+            Test::Outside(ends) => {
+                let [low, high] = &**ends;
+                low.compare(value, Operator::Less) || high.compare(value, Operator::More)
             }
             Test::Never => false,
         }
@@ -114,11 +140,9 @@ impl Test {
 
 impl Operand {
     fn new(text: &str) -> Operand {
-        Operand {
-            text: text.into(),
-            duration: Duration::parse(text).ok(),
-            quantity: Quantity::parse(text).ok(),
-        }
+        let measure = Measure { duration: Duration::parse(text).ok(), quantity: Quantity::parse(text).ok() };
+        let is_one = measure.duration.is_some() || measure.quantity.is_some();
+        Operand { text: text.into(), measure: is_one.then(|| Box::new(measure)) }
     }
 
     /// As durations if both are, else as quantities if both are, else as text.
@@ -136,12 +160,10 @@ impl Operand {
 
     /// How a value compares as a number.
     fn order(&self, value: &Value) -> Option<Ordering> {
-        if self.duration.is_none() && self.quantity.is_none() {
-            return None;
-        }
+        let Measure { duration, quantity } = &**self.measure.as_ref()?;
         let text = as_quantity_text(value)?;
-        let duration = self.duration.and_then(|own| Some(Duration::parse(&text).ok()?.cmp(&own)));
-        duration.or_else(|| Some(Quantity::parse(&text).ok()?.cmp(&self.quantity?)))
+        let as_duration = duration.and_then(|own| Some(Duration::parse(&text).ok()?.cmp(&own)));
+        as_duration.or_else(|| Some(Quantity::parse(&text).ok()?.cmp(quantity.as_ref()?)))
     }
 }
 
