@@ -27,7 +27,7 @@ use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::Response;
-use axum::routing::post;
+use axum::routing::{MethodRouter, post};
 use meshward_policy::psa::Configuration;
 
 use crate::live::{Granting, Live};
@@ -126,36 +126,23 @@ pub fn router(parts: Parts) -> Router {
         asked,
     });
     Router::new()
-        .route(
-            "/mutate/pods",
-            post(async |State(all): State<Arc<Webhooks>>, request| {
-                all.shell.answer(all.swap.clone(), request).await
-            }),
-        )
+        .route("/mutate/pods", of(|all| &all.swap))
         .route("/validate/policies/{failure}", post(policies_of))
         .route("/validate/policies/{failure}/{timeout}", post(policies_within))
         .route("/validate/policies/{failure}/{timeout}/{conditions}", post(policies_on))
-        .route(
-            "/validate/standards/enforce",
-            post(async |State(all): State<Arc<Webhooks>>, request| {
-                all.shell.answer(all.enforce.clone(), request).await
-            }),
-        )
-        .route(
-            "/validate/standards/advise",
-            post(async |State(all): State<Arc<Webhooks>>, request| {
-                all.shell.answer(all.advise.clone(), request).await
-            }),
-        )
-        .route(
-            "/validate/objects",
-            post(async |State(all): State<Arc<Webhooks>>, request| {
-                all.shell.answer(all.objects.clone(), request).await
-            }),
-        )
+        .route("/validate/standards/enforce", of(|all| &all.enforce))
+        .route("/validate/standards/advise", of(|all| &all.advise))
+        .route("/validate/objects", of(|all| &all.objects))
         .method_not_allowed_fallback(other_method)
         .fallback(unknown)
         .with_state(webhooks)
+}
+
+/// A webhook with one judge.
+fn of(judge: fn(&Webhooks) -> &Arc<dyn Judge>) -> MethodRouter<Arc<Webhooks>> {
+    post(move |State(all): State<Arc<Webhooks>>, request: Request| async move {
+        all.shell.answer(judge(&all).clone(), request).await
+    })
 }
 
 async fn policies_of(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
-use meshward_kit::admin::{self, Readiness};
+use meshward_kit::admin::{self, Condition, Readiness};
 use meshward_kit::lease::{self, Election};
 use meshward_kit::serve::{Limits, serve};
 use meshward_kit::shutdown::Shutdown;
@@ -173,24 +173,7 @@ impl Parts {
         serving: &Serving,
     ) -> Served {
         let (client, instance) = (&self.client, self.settings.instance());
-        let (tell, apis) = watch::channel(None);
-        let shown =
-            self.readiness.require_at_first("discovery", "waiting for the API server to tell its APIs");
-        let discovered =
-            hooks::watch_apis(client.clone(), definitions.clone(), tell, shown, self.stop.clone());
-        self.shutdown.spawn("discovery", discovered);
-        let (warm, reachable) = watch::channel(false);
-        let (readiness, warm_up, token) =
-            (self.readiness.clone(), self.settings.webhooks.warm_up, self.stop.clone());
-        self.shutdown.spawn("warm-up", async move {
-            let warmed = async {
-                readiness.wait_for(true).await;
-                tokio::time::sleep(warm_up).await;
-                warm.send_replace(true);
-                std::future::pending::<()>().await;
-            };
-            token.run_until_cancelled(warmed).await;
-        });
+        let (apis, reachable) = (self.discover(definitions), self.warm_up());
         let (tell, found) = watch::channel(None);
         let listed = ["mutating", "validating"]
             .map(|name| self.readiness.require_at_first(name, "waiting for the API server to list them"));
@@ -222,7 +205,41 @@ impl Parts {
             shown.clone(),
         );
         writer.register(metrics);
-        let (readiness, token, leads) = (self.readiness.clone(), self.shutdown.token(), leading.clone());
+        self.keep_hooks(writer, shown, leading.clone());
+        served
+    }
+
+    /// Follows what the API server serves.
+    fn discover(&self, definitions: &Defined) -> Served {
+        let (tell, apis) = watch::channel(None);
+        let shown =
+            self.readiness.require_at_first("discovery", "waiting for the API server to tell its APIs");
+        let (client, token) = (self.client.clone(), self.stop.clone());
+        let discovered = hooks::watch_apis(client, definitions.clone(), tell, shown, token);
+        self.shutdown.spawn("discovery", discovered);
+        apis
+    }
+
+    /// Tells when requests reach this replica: a while after it says that it is ready.
+    fn warm_up(&self) -> watch::Receiver<bool> {
+        let (warm, reachable) = watch::channel(false);
+        let (readiness, warm_up, token) =
+            (self.readiness.clone(), self.settings.webhooks.warm_up, self.stop.clone());
+        self.shutdown.spawn("warm-up", async move {
+            let warmed = async {
+                readiness.wait_for(true).await;
+                tokio::time::sleep(warm_up).await;
+                warm.send_replace(true);
+                std::future::pending::<()>().await;
+            };
+            token.run_until_cancelled(warmed).await;
+        });
+        reachable
+    }
+
+    /// Has the configurations written while this replica leads.
+    fn keep_hooks(&self, writer: Writer, shown: Condition, leads: watch::Receiver<bool>) {
+        let (readiness, token) = (self.readiness.clone(), self.shutdown.token());
         self.shutdown.spawn("hooks", async move {
             let led = leads.clone();
             let others = async {
@@ -239,7 +256,6 @@ impl Parts {
                 () = writing => {}
             }
         });
-        served
     }
 
     /// Starts Events, and what only the leader does: the scan, reports and status. Answers where requests tell what

@@ -46,12 +46,7 @@ pub(super) fn start(
         shutdown.spawn("nri", greet(nri, taken_over, token.clone()));
     }
     if locate.cri.mode != Switch::Off {
-        let cri = Cri::new(CriSettings {
-            socket: locate.cri.socket.clone(),
-            poll: locate.cri.poll,
-            events: locate.cri.events,
-            ..CriSettings::default()
-        });
+        let cri = cri(settings);
         listing = cri.state();
         let condition = condition(readiness, "cri", locate.cri.mode);
         let told = tell(cri.state(), condition, token.clone(), |state| match state {
@@ -76,6 +71,12 @@ pub(super) fn start(
         shutdown.spawn("proc", proc::watch(ProcSettings { root, interval }, notices, token));
     }
     Ok(())
+}
+
+fn cri(settings: &Settings) -> Cri {
+    let cri = &settings.locate.cri;
+    let (socket, poll, events) = (cri.socket.clone(), cri.poll, cri.events);
+    Cri::new(CriSettings { socket, poll, events, ..CriSettings::default() })
 }
 
 fn nri(settings: &Settings, notices: mpsc::Sender<Notice>) -> anyhow::Result<Nri> {

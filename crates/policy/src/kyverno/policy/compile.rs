@@ -27,35 +27,23 @@ fn wrong(path: impl Into<String>, reason: impl Into<String>) -> PolicyError {
 /// Compiles a policy. `asked` says that somebody else decides by its match conditions whether it is asked; without,
 /// nothing of a policy that has some is evaluated.
 pub(super) fn policy(document: &Value, quirks: Quirks, asked: bool) -> Result<Policy, Vec<PolicyError>> {
-    let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let kind = text("/kind");
-    if !text("/apiVersion").starts_with("kyverno.io/") || !matches!(kind, "ClusterPolicy" | "Policy") {
-        let reason =
-            format!("found {} {kind}, accepted: ClusterPolicy or Policy of kyverno.io", text("/apiVersion"));
-        return Err(vec![wrong("kind", reason)]);
-    }
-    let namespace = match (kind, text("/metadata/namespace")) {
-        ("Policy", "") => "default",
-        ("Policy", namespace) => namespace,
-        _ => "",
-    };
+    let (namespace, name) = names(document).map_err(|error| vec![error])?;
     let spec = document.get("spec").cloned().map(untyped).unwrap_or_default();
     let Some(rules) = spec.get("rules").and_then(Value::as_array) else {
         return Err(vec![wrong("spec.rules", "missing, accepted: a list of rules")]);
     };
-    let annotation =
-        document.pointer("/metadata/annotations").and_then(|all| all.get(autogen::ANNOTATION)?.as_str());
-    let generated = autogen::generate(rules, annotation);
+    let annotations = document.get("metadata").and_then(|metadata| metadata.get("annotations"));
+    let annotation = |name: &str| annotations.and_then(|all| all.get(name)?.as_str());
+    let generated = autogen::generate(rules, annotation(autogen::ANNOTATION));
     let mut errors = Vec::new();
     let settings = Settings::parse(&spec, &mut errors);
-    let name = text("/metadata/name");
     let mut policy = Policy {
         quirks,
         settings,
         key: if namespace.is_empty() { name.into() } else { format!("{namespace}/{name}").into() },
         name: name.to_owned(),
         namespace: namespace.to_owned(),
-        scored: text("/metadata/annotations/policies.kyverno.io~1scored") != "false",
+        scored: annotation("policies.kyverno.io/scored") != Some("false"),
         one: spec.get("applyRules").and_then(Value::as_str) == Some("One"),
         asks_who: rules.iter().any(background::asks_who),
         rules: Vec::new(),
@@ -64,6 +52,41 @@ pub(super) fn policy(document: &Value, quirks: Quirks, asked: bool) -> Result<Po
         unsupported: Vec::new(),
         expressions: Expressions::default(),
     };
+    read_rules(&mut policy, rules, asked, &mut errors);
+    // What is wrong in a generated rule is wrong in the one it was made from.
+    let compile = |rules: &[Value]| -> Vec<Rule> {
+        rules.iter().filter_map(|value| rule(value, "").ok()?.ok()).collect()
+    };
+    if asked || policy.settings.match_conditions.is_empty() {
+        policy.controllers = compile(&generated.controllers);
+        policy.cron_jobs = compile(&generated.cron_jobs);
+    }
+    check_names(rules, &mut errors);
+    check_exclusions(&policy, &mut errors);
+    refuse::refusals(&policy, &refuse::Written { document, spec: &spec, rules }, &mut errors);
+    let all = rules.iter().chain(&generated.controllers).chain(&generated.cron_jobs);
+    all.for_each(|rule| parse_expressions(rule, &mut policy.expressions));
+    if errors.is_empty() { Ok(policy) } else { Err(errors) }
+}
+
+/// The policy's namespace, empty for a ClusterPolicy, and its name.
+fn names(document: &Value) -> Found<(&str, &str)> {
+    let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let (version, kind, name) = (text("/apiVersion"), text("/kind"), text("/metadata/name"));
+    match (kind, text("/metadata/namespace")) {
+        ("ClusterPolicy", _) if version.starts_with("kyverno.io/") => Ok(("", name)),
+        ("Policy", "") if version.starts_with("kyverno.io/") => Ok(("default", name)),
+        ("Policy", namespace) if version.starts_with("kyverno.io/") => Ok((namespace, name)),
+        _ => {
+            let accepted = "accepted: ClusterPolicy or Policy of kyverno.io";
+            Err(wrong("kind", format!("found {version} {kind}, {accepted}")))
+        }
+    }
+}
+
+/// The rules as they are written. Where nobody looks at match conditions, those of a policy that has some cannot be
+/// evaluated.
+fn read_rules(policy: &mut Policy, rules: &[Value], asked: bool, errors: &mut Vec<PolicyError>) {
     let webhook = !asked && !policy.settings.match_conditions.is_empty();
     for (index, value) in rules.iter().enumerate() {
         match rule(value, &format!("spec.rules[{index}]")) {
@@ -76,20 +99,6 @@ pub(super) fn policy(document: &Value, quirks: Quirks, asked: bool) -> Result<Po
             Err(error) => errors.push(error),
         }
     }
-    // What is wrong in a generated rule is wrong in the one it was made from.
-    let compile = |rules: &[Value]| -> Vec<Rule> {
-        rules.iter().filter_map(|value| rule(value, "").ok()?.ok()).collect()
-    };
-    if !webhook {
-        policy.controllers = compile(&generated.controllers);
-        policy.cron_jobs = compile(&generated.cron_jobs);
-    }
-    check_names(rules, &mut errors);
-    check_exclusions(&policy, &mut errors);
-    refuse::refusals(&policy, &refuse::Written { document, spec: &spec, rules }, &mut errors);
-    let all = rules.iter().chain(&generated.controllers).chain(&generated.cron_jobs);
-    all.for_each(|rule| parse_expressions(rule, &mut policy.expressions));
-    if errors.is_empty() { Ok(policy) } else { Err(errors) }
 }
 
 /// Kyverno does not know the control that 1.34 added.
