@@ -110,8 +110,8 @@ fn with_environment(environment: &[Value]) -> Value {
     })
 }
 
-/// The pod as the API server sends it, with the unique name that it has then. Of a real request both tell what they found in reports and Events, of a dry run
-/// neither does.
+/// The pod as the API server sends it, with the unique name that it has then: without one Kyverno writes no report. Of a
+/// real request both tell what they found in reports and Events, of a dry run neither does.
 pub(crate) fn review(pod: &Value, dry_run: bool) -> Bytes {
     let mut pod = pod.clone();
     pod["metadata"]["uid"] = "6e1d2c0a-8a3f-4f5b-9c61-0b7f4f0f6a11".into();
