@@ -97,13 +97,5 @@ impl Pattern {
     }
 }
 
-/// Compares an object with a pattern that is read for it alone.
-///
-/// # Errors
-/// As [`Pattern::check`].
-pub fn check(object: &Value, pattern: &Value) -> Result<(), Mismatch> {
-    Pattern::new(pattern).check(object)
-}
-
 #[cfg(test)]
 mod tests;

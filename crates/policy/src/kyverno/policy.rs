@@ -25,6 +25,7 @@ use super::pattern::Pattern;
 use super::pod_security::PodSecurity;
 use super::quirk::Quirks;
 use super::scope::{Entry, Expressions, List};
+use super::variables::Document;
 use crate::jmespath::Environment;
 use serde_json::Value;
 use settings::RuleSettings;
@@ -293,7 +294,7 @@ enum Template {
     /// It has none.
     Fixed(Pattern),
     /// It is read when their values are known.
-    Variable(Value),
+    Variable(Document),
 }
 
 /// A loop over the elements of a list.

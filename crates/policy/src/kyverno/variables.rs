@@ -19,7 +19,6 @@ use serde_json::Value;
 use std::borrow::Cow;
 use thiserror::Error;
 
-pub(super) use scan::changes;
 pub use scan::{contains, expressions, expressions_of};
 
 /// How often text brought in by variables is searched for variables again.
@@ -123,6 +122,7 @@ enum Kind {
 }
 
 impl Document {
+    /// Looks at it.
     pub(super) fn new(written: Value) -> Self {
         let kind = match &written {
             fixed if !scan::changes(fixed) => Kind::Fixed,
@@ -130,6 +130,11 @@ impl Document {
             _ => Kind::Mixed,
         };
         Self { written, kind }
+    }
+
+    /// Whether nothing in it is ever replaced.
+    pub(super) fn is_fixed(&self) -> bool {
+        matches!(self.kind, Kind::Fixed)
     }
 
     /// The document as [`substitute`] makes it.
@@ -149,7 +154,7 @@ impl Document {
             }
             Kind::Variable(_) | Kind::Mixed => {}
         }
-        substitute(&self.written, data)
+        replaced(&self.written, data)
     }
 }
 
@@ -158,9 +163,11 @@ impl Document {
 /// # Errors
 /// [`SubstitutionError`] for the first of them without a value.
 pub fn substitute<'a>(document: &'a Value, data: &mut dyn Data) -> Result<Cow<'a, Value>, SubstitutionError> {
-    if !scan::changes(document) {
-        return Ok(Cow::Borrowed(document));
-    }
+    if scan::changes(document) { replaced(document, data) } else { Ok(Cow::Borrowed(document)) }
+}
+
+/// [`substitute`] for a document that has something to replace.
+fn replaced<'a>(document: &'a Value, data: &mut dyn Data) -> Result<Cow<'a, Value>, SubstitutionError> {
     let document = match reference::substitute(document)? {
         Some(document) => Cow::Owned(document),
         None => Cow::Borrowed(document),

@@ -34,9 +34,10 @@ enum Subject {
     Other,
 }
 
-/// What of the description of an object must fit, in the order in which reasons are told.
+/// Whether a part of a filter fits, and the reason that is told if it does not.
 type Check = (Reason, fn(&Filter, &Target<'_>) -> bool);
 
+/// What of the description of an object must fit, in the order in which reasons are told.
 const CHECKS: [Check; 6] = [
     (Reason::Kind, Filter::of_kind),
     (Reason::Name, Filter::of_name),

@@ -19,7 +19,7 @@ pub(super) enum Node {
 }
 
 /// An object of a pattern.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Object {
     /// What is looked at first, by name: conditions, negations, and what applies if it is there.
     pub(super) first: Box<[Member]>,

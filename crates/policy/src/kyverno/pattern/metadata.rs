@@ -9,16 +9,16 @@ const TAGS: [&str; 2] = ["labels", "annotations"];
 
 /// Whether an object of a pattern has such keys in its `metadata`, or values there that are not text and get lost.
 pub(super) fn is_wild(pattern: &Map<String, Value>) -> bool {
-    let Some((_, Value::Object(metadata))) = member(pattern, "metadata") else { return false };
-    let tagged = |tag| match member(metadata, tag) {
-        Some((_, Value::Object(wanted))) => stands_for_others(wanted),
-        _ => false,
-    };
-    TAGS.into_iter().any(tagged)
+    matches!(member(pattern, "metadata"), Some((_, Value::Object(metadata))) if wild(metadata).next().is_some())
 }
 
-fn stands_for_others(wanted: &Map<String, Value>) -> bool {
-    wanted.iter().any(|(key, value)| wildcard::is_pattern(key) || !value.is_string())
+/// The labels and the annotations of a pattern's metadata that have any of these: which of both, the key and the value.
+fn wild(metadata: &Map<String, Value>) -> impl Iterator<Item = (&'static str, &str, &Map<String, Value>)> {
+    TAGS.into_iter().filter_map(|tag| {
+        let Some((key, Value::Object(wanted))) = member(metadata, tag) else { return None };
+        let has_any = wanted.iter().any(|(key, value)| wildcard::is_pattern(key) || !value.is_string());
+        has_any.then_some((tag, key, wanted))
+    })
 }
 
 /// The pattern with such keys replaced; `None` if the object has nothing to replace them with.
@@ -29,11 +29,8 @@ pub(super) fn expand(
     let Some((key, Value::Object(metadata))) = member(pattern, "metadata") else { return None };
     let Some(Value::Object(actual)) = object.get("metadata") else { return None };
     let mut expanded: Option<Map<String, Value>> = None;
-    for tag in TAGS {
-        if let Some((tag_key, Value::Object(wanted))) = member(metadata, tag)
-            && let Some((_, Value::Object(found))) = member(actual, tag)
-            && stands_for_others(wanted)
-        {
+    for (tag, tag_key, wanted) in wild(metadata) {
+        if let Some((_, Value::Object(found))) = member(actual, tag) {
             let replaced = replace(wanted, found);
             expanded
                 .get_or_insert_with(|| metadata.clone())

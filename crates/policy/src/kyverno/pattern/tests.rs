@@ -3,6 +3,10 @@ use crate::go::print::untyped;
 use proptest::prelude::*;
 use serde_json::json;
 
+fn check(object: &Value, pattern: &Value) -> Result<(), Mismatch> {
+    Pattern::new(pattern).check(object)
+}
+
 #[test]
 fn scalars_match_as_in_kyverno() {
     let cases = [

@@ -289,8 +289,8 @@ impl Walk {
 /// Go's name for what a pattern is.
 fn type_of(pattern: &Node) -> &'static str {
     match pattern {
-        Node::Object(_) => "map[string]interface {}",
-        Node::List(_) => "[]interface {}",
+        Node::Object(_) => type_name(&Value::Object(Map::new())),
+        Node::List(_) => type_name(&Value::Array(Vec::new())),
         Node::Scalar(scalar) => type_name(scalar.written()),
     }
 }

@@ -52,12 +52,13 @@ pub(super) fn policy(document: &Value, quirks: Quirks, asked: bool) -> Result<Po
         unsupported: Vec::new(),
         expressions: Expressions::default(),
     };
-    read_rules(&mut policy, rules, asked, &mut errors);
+    let webhook = !asked && !policy.settings.match_conditions.is_empty();
+    read_rules(&mut policy, rules, webhook, &mut errors);
     // What is wrong in a generated rule is wrong in the one it was made from.
     let compile = |rules: &[Value]| -> Vec<Rule> {
         rules.iter().filter_map(|value| rule(value, "").ok()?.ok()).collect()
     };
-    if asked || policy.settings.match_conditions.is_empty() {
+    if !webhook {
         policy.controllers = compile(&generated.controllers);
         policy.cron_jobs = compile(&generated.cron_jobs);
     }
@@ -73,21 +74,21 @@ pub(super) fn policy(document: &Value, quirks: Quirks, asked: bool) -> Result<Po
 fn names(document: &Value) -> Found<(&str, &str)> {
     let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (version, kind, name) = (text("/apiVersion"), text("/kind"), text("/metadata/name"));
-    match (kind, text("/metadata/namespace")) {
-        ("ClusterPolicy", _) if version.starts_with("kyverno.io/") => Ok(("", name)),
-        ("Policy", "") if version.starts_with("kyverno.io/") => Ok(("default", name)),
-        ("Policy", namespace) if version.starts_with("kyverno.io/") => Ok((namespace, name)),
-        _ => {
-            let accepted = "accepted: ClusterPolicy or Policy of kyverno.io";
-            Err(wrong("kind", format!("found {version} {kind}, {accepted}")))
-        }
+    if !version.starts_with("kyverno.io/") || !matches!(kind, "ClusterPolicy" | "Policy") {
+        let accepted = "accepted: ClusterPolicy or Policy of kyverno.io";
+        return Err(wrong("kind", format!("found {version} {kind}, {accepted}")));
     }
+    let namespace = match (kind, text("/metadata/namespace")) {
+        ("Policy", "") => "default",
+        ("Policy", namespace) => namespace,
+        _ => "",
+    };
+    Ok((namespace, name))
 }
 
-/// The rules as they are written. Where nobody looks at match conditions, those of a policy that has some cannot be
-/// evaluated.
-fn read_rules(policy: &mut Policy, rules: &[Value], asked: bool, errors: &mut Vec<PolicyError>) {
-    let webhook = !asked && !policy.settings.match_conditions.is_empty();
+/// The rules as they are written. `webhook` says that only a webhook could evaluate them, because nobody looks at the
+/// policy's match conditions otherwise.
+fn read_rules(policy: &mut Policy, rules: &[Value], webhook: bool, errors: &mut Vec<PolicyError>) {
     for (index, value) in rules.iter().enumerate() {
         match rule(value, &format!("spec.rules[{index}]")) {
             Ok(Ok(rule)) if webhook => {

@@ -6,7 +6,7 @@ use crate::jmespath::Slot;
 use crate::kyverno::conditions::{Conditions, join};
 use crate::kyverno::pattern::{Mismatch, Pattern};
 use crate::kyverno::scope::Scope;
-use crate::kyverno::variables::{Data, SubstitutionError, changes, substitute, substitute_text};
+use crate::kyverno::variables::{Data, Document, SubstitutionError, substitute_text};
 use serde_json::Value;
 use std::ops::Deref;
 
@@ -28,17 +28,19 @@ impl Deref for Ready<'_> {
 }
 
 impl Template {
-    pub(super) fn new(document: &Value) -> Template {
-        match changes(document) {
-            true => Template::Variable(document.clone()),
-            false => Template::Fixed(Pattern::new(document)),
+    pub(super) fn new(pattern: &Value) -> Template {
+        let document = Document::new(pattern.clone());
+        if document.is_fixed() {
+            Template::Fixed(Pattern::new(pattern))
+        } else {
+            Template::Variable(document)
         }
     }
 
     fn substituted(&self, scope: &mut Scope<'_>) -> Result<Ready<'_>, SubstitutionError> {
         match self {
             Template::Fixed(pattern) => Ok(Ready::Fixed(pattern)),
-            Template::Variable(document) => Ok(Ready::Now(Pattern::new(&*substitute(document, scope)?))),
+            Template::Variable(document) => Ok(Ready::Now(Pattern::new(&*document.substituted(scope)?))),
         }
     }
 }

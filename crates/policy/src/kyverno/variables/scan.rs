@@ -116,7 +116,7 @@ fn text_changes(text: &str) -> bool {
 }
 
 /// Whether substitution would change anything in the document.
-pub(in crate::kyverno) fn changes(document: &Value) -> bool {
+pub(super) fn changes(document: &Value) -> bool {
     match document {
         Value::String(text) => text_changes(text),
         Value::Array(values) => values.iter().any(changes),
